@@ -1,0 +1,1 @@
+"""Score to p-value, against a named and versioned table."""

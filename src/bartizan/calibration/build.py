@@ -1,0 +1,93 @@
+"""Build a table from benign interactions."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from bartizan.calibration.table import Cell, Reference, Table, decode, encode
+from bartizan.errors import CalibrationError
+from bartizan.stats.conformal import Ranking
+from bartizan.types import FloatArray, Measured
+
+REFERENCE_SHARE = 1 / 3
+"""Share of the interactions spent on stage 1; the others rank whole interactions."""
+
+MIN_POINTS = 30
+"""Below this many interactions a cell gets no table: not even 1 in 10 could be certified twice over."""
+
+
+def build_table(
+    interactions: Iterable[Measured],
+    *,
+    name: str,
+    source: str,
+    created: float,
+    units: Mapping[str, float],
+    versions: Mapping[str, str],
+    rng: np.random.Generator,
+    fitted: Mapping[str, Mapping[str, FloatArray]] | None = None,
+    trim: float = 0.0,
+) -> Table:
+    """Build a table from the scores of benign interactions.
+
+    Args:
+        interactions: Benign interactions; no detector may have been fitted on them.
+        name: What they are, for people.
+        source: ``generic``, ``operator`` or ``live``.
+        created: Seconds since the epoch.
+        units: Each detector's ``spec.unit``.
+        versions: Each detector's ``spec.version``.
+        rng: Splits the interactions between the two stages.
+        fitted: State of fitted detectors, kept with the table.
+        trim: Share of each cell's strangest interactions to leave out against poisoning.
+
+    Raises:
+        CalibrationError: No cell has enough interactions.
+    """
+    points: dict[str, list[Measured]] = defaultdict(list)
+    for measured in interactions:
+        points[measured.cell].append(measured)
+    cells = {
+        name: _cell(mine, source, units, rng, trim)
+        for name, mine in sorted(points.items())
+        if len(mine) >= MIN_POINTS
+    }
+    if not cells:
+        most = max((len(p) for p in points.values()), default=0)
+        raise CalibrationError(
+            f"{most} benign interactions are too few to calibrate",
+            hint=f"give at least {MIN_POINTS}; 690 certify a rate of 1 in 100, 6,905 one of 1 in 1,000",
+        )
+    return decode(encode(Table(name, created, cells, fitted or {}, dict(versions), trim)))
+
+
+def with_missing_cells(table: Table, other: Table) -> Table:
+    """Return a table completed with the cells that only another table has."""
+    missing = {n: c for n, c in other.cells.items() if n not in table.cells}
+    if not missing:
+        return table
+    cells = dict(sorted({**table.cells, **missing}.items()))
+    return decode(encode(replace(table, cells=cells, versions={**other.versions, **table.versions})))
+
+
+def _cell(
+    points: Sequence[Measured], source: str, units: Mapping[str, float], rng: np.random.Generator, trim: float
+) -> Cell:
+    order = rng.permutation(len(points))
+    cut = int(len(points) * REFERENCE_SHARE)
+    scores: dict[str, list[float]] = defaultdict(list)
+    for i in order[:cut]:
+        for key, score in points[i].maxima.items():
+            scores[key].append(score)
+    references = {
+        key: Reference.of(np.asarray(values), units[key.partition("@")[0]])
+        for key, values in sorted(scores.items())
+    }
+    draft = Cell(references, Ranking.of(()), source)
+    statistics = sorted(draft.statistic(points[i]) for i in order[cut:])
+    kept = statistics[: len(statistics) - int(len(statistics) * trim)]
+    return Cell(references, Ranking.of(kept), source)

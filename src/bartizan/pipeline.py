@@ -1,0 +1,402 @@
+"""The inline stages, in order: features, detectors, calibration, policy. The only file where they meet.
+
+An interaction is judged in three moves, so that a gateway can run the dear middle one off
+its event loop: :meth:`Pipeline.start` runs the cheap detectors, :meth:`Pipeline.run_learned`
+the learned ones, :meth:`Pipeline.finish` calibrates and decides. :meth:`Pipeline.judge` does
+all three.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, TypeVar, cast
+
+from bartizan.calibration.cells import CELLS, cell_of, score_key
+from bartizan.calibration.table import Cell, Table
+from bartizan.features.memory import Memory
+from bartizan.policy.decide import Policy, decide
+from bartizan.ports import Detector, Fittable, Unavailable
+from bartizan.types import (
+    Coverage,
+    DetectorSpec,
+    Effect,
+    Evidence,
+    Fault,
+    FaultReason,
+    Finding,
+    Interaction,
+    Measured,
+    Origin,
+    Part,
+    PartKind,
+    PValue,
+    Step,
+    Unjudged,
+    Verdict,
+)
+
+MAX_FINDINGS = 32
+"""Findings kept per verdict, strangest first; a batch of hostile rows must not fill the ledger."""
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class _Slot:
+    detector: Detector
+    spec: DetectorSpec
+    key: str
+    fault: Fault | None
+    scores: bool
+
+
+@dataclass(slots=True)
+class Pending:
+    """An interaction on its way through the pipeline."""
+
+    interaction: Interaction
+    features: _Features
+    deadline_ns: int
+    learned: list[tuple[_Slot, Part]] = field(default_factory=list)
+    scored: list[tuple[_Slot, Part, tuple[float, ...]]] = field(default_factory=list)
+    faults: list[Fault] = field(default_factory=list)
+    judged: list[str] = field(default_factory=list)
+    remembered: list[str] = field(default_factory=list)
+    removed: list[str] = field(default_factory=list)
+    trusted: list[str] = field(default_factory=list)
+    unjudged: list[Unjudged] = field(default_factory=list)
+    units: int = 0
+
+    def expire(self, remaining: Sequence[tuple[_Slot, Part]]) -> None:
+        """Note detectors that could not answer in time."""
+        for slot, part in remaining:
+            self.faults.append(Fault(slot.spec.name, FaultReason.TIMEOUT, "deadline passed", part.path))
+
+
+class _Features:
+    """Implements :class:`bartizan.ports.Features` for one interaction."""
+
+    __slots__ = ("_of_interaction", "_of_part", "interaction")
+
+    def __init__(self, interaction: Interaction) -> None:
+        self.interaction = interaction
+        self._of_part: dict[tuple[Any, int], Any] = {}
+        self._of_interaction: dict[Any, Any] = {}
+
+    def of_part(self, make: Callable[[Part], T], part: Part) -> T:
+        key = (make, id(part))
+        if key not in self._of_part:
+            self._of_part[key] = make(part)
+        return cast("T", self._of_part[key])
+
+    def of_interaction(self, make: Callable[[Interaction], T]) -> T:
+        if make not in self._of_interaction:
+            self._of_interaction[make] = make(self.interaction)
+        return cast("T", self._of_interaction[make])
+
+
+class Pipeline:
+    """Judges the interactions of one system.
+
+    Args:
+        detectors: What scores.
+        policy: What decides.
+        table: Calibration; replaced by :meth:`calibrate`.
+        rate: The false-alarm rate asked for.
+        deadline_ms: For all detectors of one interaction together.
+        memory: What was judged before; ``None`` judges everything afresh (batch use).
+        clock_ns: Monotonic nanoseconds.
+        on_timing: Called with ``(detector, nanoseconds)`` for each detector run.
+    """
+
+    def __init__(
+        self,
+        detectors: Sequence[Detector],
+        policy: Policy,
+        table: Table,
+        *,
+        rate: float,
+        deadline_ms: float = 250,
+        memory: Memory | None = None,
+        clock_ns: Callable[[], int] = time.perf_counter_ns,
+        on_timing: Callable[[str, int], None] | None = None,
+    ) -> None:
+        self.detectors = tuple(detectors)
+        self.policy = policy
+        self.rate = rate
+        self._deadline_ns = int(deadline_ms * 1e6)
+        self._memory = memory
+        self._clock_ns = clock_ns
+        self._on_timing = on_timing
+        self.calibrate(table)
+
+    def calibrate(self, table: Table) -> None:
+        """Put another calibration in force, for interactions that start from now on."""
+        ready = [_ready(d, table) for d in self.detectors]
+        self._plan = {name: _cell_plan(name, ready, table) for name in CELLS}
+        self.table = table
+        if self._memory is not None:
+            self._memory.forget_scores()
+
+    def judge(self, interaction: Interaction) -> Verdict:
+        """Judge an interaction in this thread."""
+        pending = self.start(interaction)
+        return self.finish(pending, self.run_learned(pending) if pending.learned else None)
+
+    def start(self, interaction: Interaction) -> Pending:
+        """Run the cheap detectors and list the learned ones that are still to run."""
+        pending = Pending(interaction, _Features(interaction), self._clock_ns() + self._deadline_ns)
+        current = _current_turn(interaction)
+        cheap: list[tuple[_Slot, Part]] = []
+        plan = self._plan[cell_of(interaction)]
+        for index, part in enumerate(interaction.parts):
+            slots = plan[part.kind, part.origin]
+            if not slots:
+                self._unlooked(pending, part)
+                continue
+            if index < current and self._remember(pending, part):
+                continue
+            pending.judged.append(part.path)
+            pending.units += len(part.rows.inputs) if part.rows is not None else 1
+            for slot in slots:
+                if slot.spec.needs_outputs and (part.rows is None or part.rows.outputs is None):
+                    why = f"{slot.spec.name} needs the model's outputs, which were not given"
+                    pending.unjudged.append(Unjudged(part.path, why))
+                    continue
+                (pending.learned if slot.spec.learned else cheap).append((slot, part))
+        self._run(pending, cheap)
+        return pending
+
+    def run_learned(self, pending: Pending) -> Pending:
+        """Run the learned detectors; safe in another thread, and safe to abandon."""
+        learned = Pending(pending.interaction, pending.features, pending.deadline_ns)
+        self._run(learned, pending.learned)
+        return learned
+
+    def finish(self, pending: Pending, learned: Pending | None = None) -> Verdict:
+        """Calibrate and decide.
+
+        Args:
+            pending: What :meth:`start` returned.
+            learned: What :meth:`run_learned` returned; if it did not in time, the learned
+                detectors are faults.
+        """
+        interaction, table = pending.interaction, self.table
+        if learned is None:
+            pending.expire(pending.learned)
+        else:
+            pending.scored += learned.scored
+            pending.faults += learned.faults
+            pending.unjudged += learned.unjudged
+        maxima: dict[str, float] = {}
+        for slot, _, values in pending.scored:
+            top = max(values, default=0.0)
+            if top > maxima.get(slot.key, -math.inf):
+                maxima[slot.key] = top
+        measured = Measured(cell_of(interaction), pending.units, maxima) if maxima else None
+        p_value, rate, findings = self._calibrated(pending, measured, table)
+        verdict = decide(
+            self.policy,
+            step=interaction.step,
+            parts=interaction.parts,
+            findings=findings,
+            faults=tuple(dict.fromkeys(pending.faults)),
+            coverage=Coverage(
+                tuple(pending.judged),
+                tuple(pending.remembered),
+                tuple(pending.trusted),
+                tuple(pending.unjudged),
+            ),
+            p_value=p_value,
+            rate=rate,
+            measured=measured,
+            removed=tuple(pending.removed),
+        )
+        if self._memory is not None and not pending.faults:
+            self._memorise(interaction, pending, verdict)
+        return verdict
+
+    def _run(self, pending: Pending, work: Sequence[tuple[_Slot, Part]]) -> None:
+        clock = self._clock_ns
+        began = clock()
+        for done, (slot, part) in enumerate(work):
+            if began > pending.deadline_ns:
+                pending.expire(work[done:])
+                return
+            if slot.fault is not None:
+                pending.faults.append(slot.fault)
+            if not slot.scores:
+                continue
+            values = self._score(pending, slot, part)
+            if values is not None:
+                pending.scored.append((slot, part, values))
+            ended = clock()
+            if self._on_timing is not None:
+                self._on_timing(slot.spec.name, ended - began)
+            began = ended
+
+    def _score(self, pending: Pending, slot: _Slot, part: Part) -> tuple[float, ...] | None:
+        spec = slot.spec
+        cached = self._memory is not None and not spec.contextual and part.rows is None
+        if cached and (known := self._memory.scores(spec.name, part.digest)) is not None:  # type: ignore[union-attr] # `cached` says it is there
+            return known
+        try:
+            values = slot.detector.score(part, pending.features).values
+        except Unavailable as reason:
+            pending.faults.append(Fault(spec.name, FaultReason.UNAVAILABLE, str(reason), part.path))
+            return None
+        except Exception as error:  # noqa: BLE001 - the one broad except: a crash is a Fault, never "safe"
+            pending.faults.append(Fault(spec.name, FaultReason.CRASH, type(error).__name__, part.path))
+            return None
+        expected = len(part.rows.inputs) if part.rows is not None else 1
+        if len(values) != expected or not all(map(math.isfinite, values)):
+            detail = "a score is not finite" if len(values) == expected else "wrong number of scores"
+            pending.faults.append(Fault(spec.name, FaultReason.CRASH, detail, part.path))
+            return None
+        if 0 < spec.limit_chars < len(part.text):
+            why = f"{spec.name} samples text beyond {spec.limit_chars} characters"
+            pending.unjudged.append(Unjudged(part.path, why))
+        if cached:
+            self._memory.keep_scores(spec.name, part.digest, values)  # type: ignore[union-attr] # as above
+        return values
+
+    def _calibrated(
+        self, pending: Pending, measured: Measured | None, table: Table
+    ) -> tuple[PValue | None, float, tuple[Finding, ...]]:
+        cell = table.cells.get(measured.cell) if measured is not None else None
+        if measured is None or cell is None:
+            return None, 1.0, ()
+        ranking = cell.statistics
+        level = table.level(measured.cell, self.rate)
+        p = ranking.p_value(cell.statistic(measured))
+        p_value = PValue(p, ranking.n, table.digest)
+        if p > level.threshold:
+            return p_value, level.rate, ()
+        return p_value, level.rate, self._findings(pending, cell, table.digest, level.threshold)
+
+    def _findings(
+        self, pending: Pending, cell: Cell, calibration: str, threshold: float
+    ) -> tuple[Finding, ...]:
+        penalty = math.log(max(1, pending.units))
+        strange: list[tuple[float, _Slot, Part, int, float, PValue]] = []
+        for slot, part, values in pending.scored:
+            reference = cell.references.get(slot.key)
+            if reference is None:
+                continue
+            for unit, value in enumerate(values):
+                statistic = reference.surprise(value) - penalty
+                if cell.statistics.p_value(statistic) <= threshold:
+                    ranking = reference.ranking
+                    p_value = PValue(ranking.p_value(value), ranking.n, calibration)
+                    strange.append((statistic, slot, part, unit, value, p_value))
+        strange.sort(key=lambda s: -s[0])
+        return tuple(
+            self._finding(pending, slot, part, unit, value, p_value)
+            for _, slot, part, unit, value, p_value in strange[:MAX_FINDINGS]
+        )
+
+    def _finding(
+        self, pending: Pending, slot: _Slot, part: Part, unit: int, value: float, p_value: PValue
+    ) -> Finding:
+        try:
+            evidence = slot.detector.evidence(part, pending.features, unit)
+        except Exception as error:  # noqa: BLE001 - the verdict stands without its illustration
+            evidence = Evidence(f"no evidence: {type(error).__name__}")
+            pending.faults.append(
+                Fault(slot.spec.name, FaultReason.CRASH, "evidence: " + type(error).__name__, part.path)
+            )
+        return Finding(
+            detector=slot.spec.name,
+            score=value,
+            p_value=p_value,
+            part=part.path,
+            row=unit if part.rows is not None else None,
+            evidence=evidence,
+            effect=self.policy.effects.get(slot.spec.name, slot.spec.effect),
+            taxonomy=slot.spec.taxonomy,
+        )
+
+    def _unlooked(self, pending: Pending, part: Part) -> None:
+        if part.kind is PartKind.OPAQUE:
+            pending.unjudged.append(Unjudged(part.path, part.name or "opaque content"))
+        elif part.origin is Origin.OPERATOR:
+            pending.trusted.append(part.path)
+        else:
+            pending.unjudged.append(Unjudged(part.path, "no detector judges this kind of part"))
+
+    def _remember(self, pending: Pending, part: Part) -> bool:
+        if self._memory is None:
+            return False
+        effect = self._memory.effect(pending.interaction.principal, part.digest)
+        if effect is None:
+            return False
+        (pending.removed if effect > Effect.ALLOW else pending.remembered).append(part.path)
+        return True
+
+    def _memorise(self, interaction: Interaction, pending: Pending, verdict: Verdict) -> None:
+        memory = cast("Memory", self._memory)
+        stopped = {f.part: f.effect for f in verdict.findings if f.effect > Effect.ALLOW}
+        judged = set(pending.judged)
+        for part in interaction.parts:
+            if part.path in judged and part.rows is None:
+                memory.keep_effect(interaction.principal, part.digest, stopped.get(part.path, Effect.ALLOW))
+
+
+def opaque_parts(unjudged: Sequence[tuple[str, str]]) -> tuple[Part, ...]:
+    """Return parts that stand for content no part could hold, given as ``(path, why)``."""
+    return tuple(Part(PartKind.OPAQUE, Origin.USER, path=path, name=why) for path, why in unjudged)
+
+
+def _ready(detector: Detector, table: Table) -> tuple[Detector, Fault | None]:
+    """Return the detector as it can be used with a table, and why it can't, if so."""
+    spec = detector.spec
+    if spec.needs_fit:
+        state = table.fitted.get(spec.name)
+        if state is None:
+            return detector, Fault(
+                spec.name, FaultReason.UNCALIBRATED, "needs reference rows: run `bartizan calibrate`"
+            )
+        detector = cast("Fittable", detector).with_state(state)
+    calibrated_with = table.versions.get(spec.name)
+    if calibrated_with is not None and calibrated_with != spec.version:
+        detail = f"calibrated as version {calibrated_with}, this is {spec.version}"
+        return detector, Fault(spec.name, FaultReason.UNCALIBRATED, detail)
+    return detector, None
+
+
+def _cell_plan(
+    name: str, ready: Sequence[tuple[Detector, Fault | None]], table: Table
+) -> dict[tuple[PartKind, Origin], tuple[_Slot, ...]]:
+    """Return, for every kind and origin of part, the detectors that look at it in a cell."""
+    step = Step(name.partition(".")[0])
+    cell = table.cells.get(name)
+    references = cell.references if cell is not None else {}
+    plan = {}
+    for kind in PartKind:
+        for origin in Origin:
+            slots = []
+            for detector, fault in ready:
+                spec = detector.spec
+                if step not in spec.steps or kind not in spec.kinds or origin not in spec.origins:
+                    continue
+                key = score_key(spec, origin)
+                missing = Fault(spec.name, FaultReason.UNCALIBRATED, f"no calibration of {key} in {name}")
+                problem = fault or (None if key in references else missing)
+                # Without a reference it still scores: that is how calibrations are learnt.
+                scores = not spec.needs_fit or spec.name in table.fitted
+                slots.append(_Slot(detector, spec, key, problem, scores))
+            plan[kind, origin] = tuple(slots)
+    return plan
+
+
+def _current_turn(interaction: Interaction) -> int:
+    """Return the index of the first part after the model's last word: what is new in a transcript."""
+    if interaction.step is not Step.REQUEST:
+        return 0
+    for index in range(len(interaction.parts) - 1, -1, -1):
+        if interaction.parts[index].origin is Origin.MODEL:
+            return index + 1
+    return 0

@@ -1,0 +1,1 @@
+"""Findings and faults to a verdict."""

@@ -1,0 +1,1 @@
+"""Pure numerics: imports nothing of Bartizan's own."""
