@@ -1,0 +1,1 @@
+"""The web page: reads the store and the gateway's status, changes nothing."""

@@ -1,0 +1,1 @@
+"""All network I/O: the data plane, the admin plane, and where they are put together."""

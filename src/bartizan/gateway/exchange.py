@@ -1,0 +1,395 @@
+"""One exchange: read, judge, forward, judge the answer, enforce, record."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from concurrent.futures import Executor
+from dataclasses import dataclass, replace
+
+from bartizan.config import Limits
+from bartizan.errors import ProtocolError
+from bartizan.gateway.body import (
+    Disconnected,
+    Receive,
+    Scope,
+    Send,
+    forwarded,
+    header_map,
+    read_body,
+    returned,
+)
+from bartizan.gateway.enforce import edits
+from bartizan.gateway.metrics import Metrics, action_of
+from bartizan.gateway.recording import Recorder, record_of, step_record
+from bartizan.gateway.served import Served
+from bartizan.gateway.streaming import StreamJudge
+from bartizan.gateway.upstream import Answer, UpstreamError
+from bartizan.pipeline import opaque_parts
+from bartizan.ports import ParsedRequest, Reply, StreamReader, WireProtocol
+from bartizan.types import (
+    Effect,
+    Interaction,
+    Mode,
+    Part,
+    Principal,
+    Step,
+    StepRecord,
+    Verdict,
+)
+
+CLIENT_GONE = 499
+"""Status recorded when the client left before its answer; nginx's number for it."""
+
+WATCH_AFTER_S = 1.0
+"""A whole answer that takes longer than this is given up if the client leaves."""
+
+_UPSTREAM_STATUS = {"timeout": 504}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What all exchanges share."""
+
+    recorder: Recorder
+    metrics: Metrics
+    limits: Limits
+    learned: Executor
+    clock: Callable[[], float]
+    new_id: Callable[[], str]
+    keep_content: bool
+
+
+class Exchange:
+    """Serves one request. Made anew for each."""
+
+    def __init__(
+        self,
+        context: Context,
+        system: Served,
+        protocol: WireProtocol,
+        scope: Scope,
+        receive: Receive,
+        send: Send,
+    ) -> None:
+        self._context = context
+        self._system = system
+        self._protocol = protocol
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._began = time.perf_counter_ns()
+        self._waited = 0
+        self._time = context.clock()
+        self._id = context.new_id()
+        self._steps: list[StepRecord] = []
+        self._principal = Principal("unknown", "address")
+        self._model = ""
+        self._stream = False
+        self._status = 0
+        self._note = ""
+        self._deferred: asyncio.Future[Verdict] | None = None
+
+    async def serve(self, path: str) -> None:
+        """Serve the exchange; ``path`` is relative to the system."""
+        context, metrics = self._context, self._context.metrics
+        try:
+            headers = header_map(self._scope)
+            body = await self._timed(
+                read_body(
+                    self._receive,
+                    headers,
+                    limit=context.limits.body_bytes,
+                    timeout_s=context.limits.body_timeout_s,
+                )
+            )
+            request = self._protocol.parse_request(path, headers, body)
+        except ProtocolError as error:
+            metrics.refused(self._system.config.name, error.code)
+            await self._refuse(error)
+            return
+        except Disconnected:
+            metrics.refused(self._system.config.name, "client_gone")
+            return
+        try:
+            await self._judged(path, headers, body, request)
+        except asyncio.CancelledError:
+            self._status, self._note = CLIENT_GONE, "the client left, or the gateway was stopped"
+            raise
+        finally:
+            if self._deferred is not None:
+                await self._deferred
+            self._record()
+
+    async def _judged(self, path: str, headers: dict[str, str], body: bytes, request: ParsedRequest) -> None:
+        self._model, self._stream = request.model, request.stream
+        client = self._scope.get("client")
+        self._principal = self._system.identifier.principal(
+            headers, client[0] if client else "", request.session_seed
+        )
+        if self._protocol.kind == "chat":
+            judging = self._judge(Step.REQUEST, request.parts + opaque_parts(request.unjudged))
+            if self._system.pipeline.policy.mode is Mode.OBSERVE:
+                # Nothing waits for a verdict that is only recorded.
+                self._deferred = asyncio.ensure_future(judging)
+                await self._forward(path, headers, body, request)
+                return
+            verdict = await judging
+            if verdict.enforced >= Effect.HOLD:
+                await self._block(verdict)
+                return
+            if verdict.enforced is Effect.REDACT:
+                changed = edits(verdict, request.parts)
+                body = self._protocol.rewrite(request.document, headers, changed)
+        await self._forward(path, headers, body, request)
+
+    async def _forward(self, path: str, headers: dict[str, str], body: bytes, request: ParsedRequest) -> None:
+        query = self._scope.get("query_string", b"")
+        target = path + ("?" + query.decode("latin-1") if query else "")
+        outgoing = forwarded(headers, self._system.token)
+        try:
+            began = time.perf_counter_ns()
+            async with self._system.upstream.send(self._scope["method"], target, outgoing, body) as answer:
+                self._waited += time.perf_counter_ns() - began
+                await self._relay(request, answer)
+        except UpstreamError as error:
+            await self._upstream_failed(error.reason)
+        except ProtocolError as error:
+            self._context.metrics.upstream_error(self._system.config.name, error.code)
+            await self._refuse(error)
+
+    async def _relay(self, request: ParsedRequest, answer: Answer) -> None:
+        kind = next((v for k, v in answer.headers if k == b"content-type"), b"")
+        if answer.status >= 300:
+            self._note = f"the upstream answered {answer.status}; passed through unjudged"
+            body = await self._timed(self._whole(answer))
+            await self._reply(answer.status, returned(answer.headers, self._id, length=None), body)
+            return
+        if kind.startswith(b"text/event-stream"):
+            reader = self._protocol.open_stream(request)
+            if reader is not None:
+                await self._relay_stream(request, answer, reader)
+                return
+        await self._relay_whole(request, answer)
+
+    async def _relay_whole(self, request: ParsedRequest, answer: Answer) -> None:
+        with _Watch(self._receive, WATCH_AFTER_S):
+            body = await self._timed(self._whole(answer))
+        names = {k.decode("latin-1"): v.decode("latin-1") for k, v in answer.headers}
+        parsed = self._protocol.parse_response(request, names, body)
+        parts = parsed.parts + opaque_parts(parsed.unjudged)
+        if self._protocol.kind == "predict":
+            parts += opaque_parts(request.unjudged)
+            verdict = await self._judge(Step.EXCHANGE, parts)
+        else:
+            verdict = await self._judge(Step.RESPONSE, parts, request.parts)
+        if verdict.enforced >= Effect.HOLD:
+            await self._block(verdict)
+            return
+        length = None
+        if verdict.enforced is Effect.REDACT:
+            body = self._protocol.rewrite(parsed.document, names, edits(verdict, parsed.parts))
+            length = len(body)
+        await self._reply(answer.status, returned(answer.headers, self._id, length=length), body)
+
+    async def _relay_stream(self, request: ParsedRequest, answer: Answer, reader: StreamReader) -> None:
+        pipeline = self._system.pipeline
+
+        def look(parts: tuple[Part, ...]) -> Verdict:
+            pending = pipeline.start(self._interaction(Step.RESPONSE, parts, request.parts))
+            pending.learned.clear()  # they look at the whole answer, at its end
+            return pipeline.finish(pending)
+
+        judge = StreamJudge(reader, look, mode=pipeline.policy.mode, record_id=self._id)
+        self._status = answer.status
+        headers = returned(answer.headers, self._id, length=None)
+        headers = [(k, v) for k, v in headers if k != b"content-length"]
+        await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        try:
+            with _Watch(self._receive, 0):
+                await self._pump(answer, judge)
+        finally:
+            self._conclude(request, judge)
+        await self._send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _pump(self, answer: Answer, judge: StreamJudge) -> None:
+        chunks = answer.chunks()
+        try:
+            while not judge.cut:
+                began = time.perf_counter_ns()
+                try:
+                    data = await anext(chunks)
+                except StopAsyncIteration:
+                    break
+                finally:
+                    self._waited += time.perf_counter_ns() - began
+                await self._emit(judge.feed(data))
+            await self._emit(judge.close())
+        except (UpstreamError, ProtocolError) as error:
+            reason = error.reason if isinstance(error, UpstreamError) else error.code
+            self._context.metrics.upstream_error(self._system.config.name, reason)
+            self._note = f"the upstream's stream broke off: {reason}"
+            reply = self._protocol.error(
+                502,
+                "upstream_" + reason.removeprefix("upstream_"),
+                "the upstream's answer broke off",
+                record_id=self._id,
+            )
+            await self._emit(judge.close() + b"data: " + reply.body + b"\n\n")
+        finally:
+            await chunks.aclose()  # type: ignore[attr-defined] # an async generator by the port's contract
+
+    async def _emit(self, data: bytes) -> None:
+        if data:
+            began = time.perf_counter_ns()
+            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            self._waited += time.perf_counter_ns() - began
+
+    def _conclude(self, request: ParsedRequest, judge: StreamJudge) -> None:
+        """Judge the streamed answer as a whole, for the record and for the conversation's memory."""
+        parts = judge.parts()
+        if not parts:
+            return
+        interaction = self._interaction(Step.RESPONSE, parts, request.parts)
+        verdict = self._system.pipeline.judge(interaction)
+        stopped = judge.stopped_by or judge.redacted_by
+        if stopped is not None and stopped.effect > verdict.effect:
+            verdict = replace(stopped, measured=verdict.measured)
+        self._keep(interaction, verdict)
+
+    async def _judge(self, step: Step, parts: tuple[Part, ...], context: tuple[Part, ...] = ()) -> Verdict:
+        pipeline = self._system.pipeline
+        interaction = self._interaction(step, parts, context)
+        pending = pipeline.start(interaction)
+        learned = None
+        if pending.learned:
+            remaining = max(0.0, (pending.deadline_ns - time.perf_counter_ns()) / 1e9)
+            work = asyncio.get_running_loop().run_in_executor(
+                self._context.learned, pipeline.run_learned, pending
+            )
+            try:
+                learned = await asyncio.wait_for(work, remaining)
+            except TimeoutError:
+                learned = None
+        verdict = pipeline.finish(pending, learned)
+        self._keep(interaction, verdict)
+        return verdict
+
+    def _interaction(self, step: Step, parts: tuple[Part, ...], context: tuple[Part, ...]) -> Interaction:
+        return Interaction(
+            self._id, self._system.config.name, step, self._principal, parts, context, self._model, self._time
+        )
+
+    def _keep(self, interaction: Interaction, verdict: Verdict) -> None:
+        self._steps.append(step_record(interaction, verdict, keep_content=self._context.keep_content))
+        if verdict.findings or verdict.faults:
+            self._context.metrics.verdict(self._system.config.name, verdict)
+
+    async def _block(self, verdict: Verdict) -> None:
+        code = "content_filter" if verdict.enforced is Effect.BLOCK else "held_for_review"
+        words = "stopped by policy" if verdict.enforced is Effect.BLOCK else "held for review by policy"
+        await self._answer(self._protocol.error(400, code, f"{words}; record {self._id}", record_id=self._id))
+
+    async def _refuse(self, error: ProtocolError) -> None:
+        message = f"{error.message}. {error.hint}" if error.hint else error.message
+        await self._answer(
+            self._protocol.error(error.status, error.code, message, record_id=self._id, param=error.param)
+        )
+
+    async def _upstream_failed(self, reason: str) -> None:
+        self._context.metrics.upstream_error(self._system.config.name, reason)
+        self._note = f"the upstream failed: {reason}"
+        status = _UPSTREAM_STATUS.get(reason, 502)
+        message = (
+            "the upstream did not answer in time" if reason == "timeout" else "the upstream can't be reached"
+        )
+        if reason == "too_large":
+            message = "the upstream's answer is larger than this gateway passes on"
+        await self._answer(self._protocol.error(status, f"upstream_{reason}", message, record_id=self._id))
+
+    async def _answer(self, reply: Reply) -> None:
+        if self._status:
+            return  # an answer has begun; there is no second status line
+        await self._reply(reply.status, list(reply.headers), reply.body)
+
+    async def _reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
+        self._status = status
+        began = time.perf_counter_ns()
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        await self._send({"type": "http.response.body", "body": body, "more_body": False})
+        self._waited += time.perf_counter_ns() - began
+
+    async def _whole(self, answer: Answer) -> bytes:
+        limit = self._system.config.upstream.max_response_bytes
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in answer.chunks():
+            size += len(chunk)
+            if size > limit:
+                raise UpstreamError("too_large")
+            chunks.append(chunk)
+        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+    async def _timed(self, waiting: Awaitable[bytes]) -> bytes:
+        began = time.perf_counter_ns()
+        try:
+            return await waiting
+        finally:
+            self._waited += time.perf_counter_ns() - began
+
+    def _record(self) -> None:
+        total_us = (time.perf_counter_ns() - self._began) // 1000
+        added_us = max(0, total_us - self._waited // 1000)
+        record = record_of(
+            id=self._id,
+            time=self._time,
+            system=self._system.config.name,
+            protocol=self._protocol.name,
+            principal=self._principal,
+            model=self._model,
+            steps=sorted(self._steps, key=lambda s: s.step is Step.RESPONSE),
+            status=self._status,
+            stream=self._stream,
+            added_us=added_us,
+            upstream_us=self._waited // 1000,
+            note=self._note,
+        )
+        self._context.metrics.exchange(
+            record.system, record.protocol, action_of(record.enforced), added_us, total_us
+        )
+        if not self._context.recorder.append(record):
+            self._context.metrics.dropped()
+
+
+class _Watch:
+    """Cancels the current task if the client leaves while something else is awaited.
+
+    Args:
+        receive: The request's channel; its body must have been read.
+        after_s: Start watching after this long; most answers are there before.
+    """
+
+    def __init__(self, receive: Receive, after_s: float) -> None:
+        self._receive = receive
+        self._after_s = after_s
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._watching: asyncio.Future[None] | None = None
+        self._timer = loop.call_later(self._after_s, self._start)
+
+    def _start(self) -> None:
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None:
+            self._task.cancel()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()

@@ -1,0 +1,130 @@
+"""The way to an upstream: a four-method port, and its implementation on pyreqwest (rustls, HTTP/2)."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import timedelta
+from typing import Protocol
+
+from pyreqwest.client import Client, ClientBuilder
+from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
+from pyreqwest.response import Response
+
+from bartizan.config import Upstream as UpstreamConfig
+
+Headers = Sequence[tuple[str, str]]
+
+
+class UpstreamError(Exception):
+    """The upstream could not be reached, or broke off.
+
+    Args:
+        reason: ``unreachable``, ``timeout``, ``broken`` or ``too_large``; a metric label.
+    """
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Answer(Protocol):
+    """An upstream's answer whose head has arrived."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+
+    def chunks(self) -> AsyncIterator[bytes]:
+        """Yield the body as it arrives.
+
+        Raises:
+            UpstreamError: It broke off.
+        """
+        ...
+
+
+class Upstream(Protocol):
+    """Sends requests to one upstream."""
+
+    def send(
+        self, method: str, path: str, headers: Headers, body: bytes
+    ) -> AbstractAsyncContextManager[Answer]:
+        """Send a request; leaving the context drops the connection if the body isn't read."""
+        ...
+
+    async def close(self) -> None:
+        """Close all connections."""
+        ...
+
+
+class _Answer:
+    __slots__ = ("_response", "headers", "status")
+
+    def __init__(self, response: Response) -> None:
+        self._response = response
+        self.status = response.status
+        # latin-1 is what HTTP/1 header bytes mean (RFC 9110, 5.5).
+        self.headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in response.headers.items()]
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        reader = self._response.body_reader
+        try:
+            while (chunk := await reader.read_chunk()) is not None:
+                yield bytes(chunk)
+        except RequestTimeoutError as error:
+            raise UpstreamError("timeout") from error
+        except PyreqwestError as error:
+            raise UpstreamError("broken") from error
+
+
+class PyreqwestUpstream:
+    """Implements :class:`Upstream`.
+
+    Redirects are not followed, cookies not kept, environment proxies not used and bodies not
+    decompressed: what the upstream says reaches the client as it was said.
+    """
+
+    def __init__(self, config: UpstreamConfig) -> None:
+        self._base = config.url
+        builder = (
+            ClientBuilder()
+            .follow_redirects(False)
+            .no_proxy()
+            .error_for_status(False)
+            .referer(False)
+            .gzip(False)
+            .brotli(False)
+            .zstd(False)
+            .deflate(False)
+            .connect_timeout(timedelta(seconds=config.connect_timeout_s))
+            .read_timeout(timedelta(seconds=config.timeout_s))
+            .pool_max_idle_per_host(256)
+            .pool_idle_timeout(timedelta(seconds=30))
+            .max_connections(None)
+            .tcp_nodelay(True)
+        )
+        if config.ca_file is not None:
+            builder = builder.add_root_certificate_pem(config.ca_file.read_bytes())
+        self._client: Client = builder.build()
+
+    @asynccontextmanager
+    async def send(self, method: str, path: str, headers: Headers, body: bytes) -> AsyncIterator[Answer]:
+        """Send a request. See :class:`Upstream`."""
+        request = self._client.request(method, self._base + path).headers(list(headers))
+        if body:
+            request = request.body_bytes(body)
+        streamed = request.build_streamed()
+        try:
+            response = await streamed.__aenter__()
+        except RequestTimeoutError as error:
+            raise UpstreamError("timeout") from error
+        except PyreqwestError as error:
+            raise UpstreamError("unreachable") from error
+        try:
+            yield _Answer(response)
+        finally:
+            await streamed.__aexit__(None, None, None)
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._client.close()
