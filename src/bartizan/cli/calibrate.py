@@ -1,0 +1,174 @@
+"""``bartizan calibrate``: learn what is usual, and say which false-alarm rate that certifies."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.progress import track
+from rich.table import Table as Grid
+
+from bartizan import registry
+from bartizan.assembly import (
+    EMPTY,
+    build_pipeline,
+    detectors_of,
+    fitted_states,
+    generic_table,
+    learned_path,
+)
+from bartizan.calibration.build import build_table, with_missing_cells
+from bartizan.calibration.holdout import Realised, realised_rates
+from bartizan.calibration.table import Table, encode
+from bartizan.cli.check import add_system_arguments, configured
+from bartizan.cli.lines import Line, judged, read
+from bartizan.cli.outputs import ask_model
+from bartizan.clock import WALL_CLOCK
+from bartizan.config import Config, System
+from bartizan.errors import CalibrationError
+from bartizan.guard import Guard
+from bartizan.stats.conformal import points_needed
+from bartizan.store.reading import open_reader
+from bartizan.types import FloatArray, Measured, Mode
+
+FIT_SHARE = 0.5
+"""Share of reference rows that fitted detectors learn from; the others are ranked."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """Declare the verb's arguments."""
+    parser.add_argument("file", nargs="?", help="benign data in the form that `check` takes")
+    add_system_arguments(parser)
+    parser.add_argument("--from-traffic", action="store_true", help="use the scores of recorded traffic")
+    parser.add_argument("--model", help="predict: ask the upstream's model of this name for its outputs")
+    parser.add_argument(
+        "-o", "--out", type=Path, help="where to write the table; default: the system's own place"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="splits the data; default: %(default)s")
+    parser.add_argument("--json", action="store_true", help="JSON for machines")
+
+
+def run(args: argparse.Namespace) -> int:
+    """Calibrate one system."""
+    if bool(args.file) == bool(args.from_traffic):
+        raise CalibrationError("give either a FILE of benign data or --from-traffic")
+    config, name = configured(args)
+    system = config.system(name).model_copy(update={"mode": Mode.OBSERVE})
+    rate, rng = config.rate_of(system), np.random.default_rng(args.seed)
+    fitted: dict[str, dict[str, FloatArray]] = {}
+    if args.from_traffic:
+        rows = open_reader(config.store.path).measured(system.name)
+        measured = [Measured(r.cell, r.units, dict(r.maxima)) for r in rows]
+    else:
+        measured, fitted = _measure(config, system, list(read(args.file)), args.model, rng)
+    detectors = [registry.detector(n, system.options.get(n)) for n in _names(system)]
+    units = {d.spec.name: d.spec.unit for d in detectors}
+    table = build_table(
+        measured,
+        name=args.file or f"{system.name}, recorded traffic",
+        source="operator",
+        created=WALL_CLOCK(),
+        units=units,
+        versions={d.spec.name: d.spec.version for d in detectors},
+        rng=rng,
+        fitted=fitted,
+    )
+    held_out = realised_rates(measured, rate=rate, units=units, rng=rng)
+    if system.kind == "chat":
+        table = with_missing_cells(table, generic_table())
+    out = args.out or learned_path(config.store.path, system.name)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_bytes(encode(table))
+    _report(table, held_out, rate, out, as_json=args.json)
+    return 0
+
+
+def _names(system: System) -> Sequence[str]:
+    return system.detectors if system.detectors is not None else registry.detectors_for(system.kind)
+
+
+def _measure(
+    config: Config, system: System, lines: list[Line], model: str | None, rng: np.random.Generator
+) -> tuple[list[Measured], dict[str, dict[str, FloatArray]]]:
+    broken = next((line for line in lines if line.error is not None), None)
+    if broken is not None and broken.error is not None:
+        raise broken.error
+    fitted: dict[str, dict[str, FloatArray]] = {}
+    if system.kind == "predict":
+        inputs, outputs = _rows(lines)
+        if outputs is None and model is not None:
+            outputs = ask_model(system.upstream, model, inputs)
+        order = rng.permutation(len(inputs))
+        learn, rank = np.split(order, [int(len(order) * FIT_SHARE)])
+        fitted = fitted_states(
+            detectors_of(system, EMPTY), inputs[learn], None if outputs is None else outputs[learn]
+        )
+        lines = [
+            Line(int(i), inputs[i], {"outputs": None if outputs is None else outputs[i : i + 1]})
+            for i in rank
+        ]
+    table = Table("being made", 0.0, {}, fitted)
+    guard = Guard(build_pipeline(config, system, table=table), registry.protocols_for(system.kind)[0])
+    measured: list[Measured] = []
+    for line in track(lines, "scoring benign data", console=Console(stderr=True), transient=True):
+        measured.extend(v.measured for v in judged(guard, line) if v.measured is not None)
+    return measured, fitted
+
+
+def _rows(lines: Sequence[Line]) -> tuple[FloatArray, FloatArray | None]:
+    try:
+        inputs = np.asarray([line.content for line in lines], dtype=np.float64)
+        given = [line.how.get("outputs") for line in lines]
+        if any(g is None for g in given):
+            return inputs.reshape(len(inputs), -1), None
+        outputs = np.asarray([np.asarray(g, dtype=np.float64).reshape(-1) for g in given])
+    except (TypeError, ValueError) as error:
+        raise CalibrationError(
+            f"the rows are no rectangular table of numbers: {error}", hint="give rows of one length"
+        ) from error
+    return inputs.reshape(len(inputs), -1), outputs
+
+
+def _report(table: Table, held_out: Sequence[Realised], rate: float, out: Path, *, as_json: bool) -> None:
+    levels = {cell: table.level(cell, rate) for cell in sorted(table.cells)}
+    if as_json:
+        body: dict[str, Any] = {
+            "table": str(out),
+            "digest": table.digest,
+            "cells": {
+                cell: {"n": table.cells[cell].statistics.n, "source": table.cells[cell].source}
+                | asdict(level)
+                for cell, level in levels.items()
+            },
+            "held_out": [asdict(r) for r in held_out],
+        }
+        print(json.dumps(body))
+        return
+    console = Console(highlight=False)
+    grid = Grid(title=f"promised: at most 1 in {1 / rate:,.0f} benign messages alarmed", title_justify="left")
+    for heading in ("cell", "benign", "source", "certified (99%)", "realised, held out", "95% interval"):
+        grid.add_column(heading)
+    found = {r.cell: r for r in held_out}
+    for cell, level in levels.items():
+        realised = found.get(cell)
+        grid.add_row(
+            cell,
+            f"{table.cells[cell].statistics.n:,}",
+            table.cells[cell].source,
+            f"1 in {1 / level.rate:,.0f}" + ("" if level.kept else " (not what was asked)"),
+            f"{realised.flagged} of {realised.total:,}" if realised else "-",
+            f"{realised.low:.2%} to {realised.high:.2%}" if realised else "-",
+        )
+    console.print(grid)
+    if any(not level.kept for level in levels.values()):
+        console.print(
+            f"1 in {1 / rate:,.0f} needs {points_needed(rate) * 3 // 2 + 1:,} benign messages per cell; "
+            "until then Bartizan works at the certified rate."
+        )
+    console.print(f"written to {out}")
