@@ -30,6 +30,7 @@ SEED = 20_261_123
 # A fixed date, so that the same data gives the same bytes.
 CREATED = 1_795_392_000.0
 OUT = Path(__file__).parents[1] / "src" / "bartizan" / "calibration" / "generic.msgpack"
+NOT_ANSWERS = ("docs/", "bfcl/", "own/synthetic")
 NOBODY = Principal("nobody", "address")
 
 
@@ -41,14 +42,16 @@ def interaction(text: str, kind: PartKind, origin: Origin, step: Step) -> Intera
 def benign() -> list[Interaction]:
     made = []
     for example in load(data_root()):
-        if example.label or not is_calibration(example.id):
+        if example.label:
             continue
-        if example.channel == "user":
-            made.append(interaction(example.text, PartKind.TEXT, Origin.USER, Step.REQUEST))
-        else:
-            made.append(interaction(example.text, PartKind.TOOL_RESULT, Origin.TOOL, Step.REQUEST))
-            # Documents and answers are the texts nearest to what a model says.
+        if example.channel == "data" and not example.source.startswith(NOT_ANSWERS):
             made.append(interaction(example.text, PartKind.TEXT, Origin.MODEL, Step.RESPONSE))
+        if not is_calibration(example.id):
+            continue
+        kind, origin = (
+            (PartKind.TEXT, Origin.USER) if example.channel == "user" else (PartKind.TOOL_RESULT, Origin.TOOL)
+        )
+        made.append(interaction(example.text, kind, origin, Step.REQUEST))
     return made
 
 

@@ -156,6 +156,7 @@ class Admin(_Model):
         default="BARTIZAN_ADMIN_TOKEN",
         description="Environment variable with the token; without one a token is made and printed at start.",
     )
+    metrics_open: bool = Field(default=False, description="Let /metrics be read without the token.")
     hosts: tuple[str, ...] = Field(
         default=("localhost", "127.0.0.1", "[::1]"), description="Host names the admin plane answers to."
     )

@@ -13,11 +13,11 @@ from bartizan.errors import CalibrationError
 from bartizan.stats.conformal import Ranking
 from bartizan.types import FloatArray, Measured
 
-REFERENCE_SHARE = 1 / 3
+REFERENCE_SHARE = 0.2
 """Share of the interactions spent on stage 1; the others rank whole interactions."""
 
-MIN_POINTS = 30
-"""Below this many interactions a cell gets no table: not even 1 in 10 could be certified twice over."""
+MIN_POINTS = 50
+"""Below this many interactions a cell gets no table: it could hardly certify 1 in 10."""
 
 
 def build_table(
@@ -60,7 +60,7 @@ def build_table(
         most = max((len(p) for p in points.values()), default=0)
         raise CalibrationError(
             f"{most} benign interactions are too few to calibrate",
-            hint=f"give at least {MIN_POINTS}; 690 certify a rate of 1 in 100, 6,905 one of 1 in 1,000",
+            hint=f"give at least {MIN_POINTS}; 574 certify a rate of 1 in 100, 5,754 one of 1 in 1,000",
         )
     return decode(encode(Table(name, created, cells, fitted or {}, dict(versions), trim)))
 

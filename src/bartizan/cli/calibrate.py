@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Grid
@@ -23,7 +25,7 @@ from bartizan.assembly import (
     generic_table,
     learned_path,
 )
-from bartizan.calibration.build import build_table, with_missing_cells
+from bartizan.calibration.build import REFERENCE_SHARE, build_table, with_missing_cells
 from bartizan.calibration.holdout import Realised, realised_rates
 from bartizan.calibration.table import Table, encode
 from bartizan.cli.check import add_system_arguments, configured
@@ -46,6 +48,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", nargs="?", help="benign data in the form that `check` takes")
     add_system_arguments(parser)
     parser.add_argument("--from-traffic", action="store_true", help="use the scores of recorded traffic")
+    parser.add_argument(
+        "--fit", metavar="FILE", help="predict: reference rows to fit on, such as training data"
+    )
     parser.add_argument("--model", help="predict: ask the upstream's model of this name for its outputs")
     parser.add_argument(
         "-o", "--out", type=Path, help="where to write the table; default: the system's own place"
@@ -63,10 +68,10 @@ def run(args: argparse.Namespace) -> int:
     rate, rng = config.rate_of(system), np.random.default_rng(args.seed)
     fitted: dict[str, dict[str, FloatArray]] = {}
     if args.from_traffic:
-        rows = open_reader(config.store.path).measured(system.name)
+        rows = open_reader(config.store.path).measured(system.name, since=None, limit=None)
         measured = [Measured(r.cell, r.units, dict(r.maxima)) for r in rows]
     else:
-        measured, fitted = _measure(config, system, list(read(args.file)), args.model, rng)
+        measured, fitted = _measure(config, system, args, rng)
     detectors = [registry.detector(n, system.options.get(n)) for n in _names(system)]
     units = {d.spec.name: d.spec.unit for d in detectors}
     table = build_table(
@@ -94,25 +99,18 @@ def _names(system: System) -> Sequence[str]:
 
 
 def _measure(
-    config: Config, system: System, lines: list[Line], model: str | None, rng: np.random.Generator
+    config: Config, system: System, args: argparse.Namespace, rng: np.random.Generator
 ) -> tuple[list[Measured], dict[str, dict[str, FloatArray]]]:
-    broken = next((line for line in lines if line.error is not None), None)
-    if broken is not None and broken.error is not None:
-        raise broken.error
+    lines = _read(args.file)
     fitted: dict[str, dict[str, FloatArray]] = {}
     if system.kind == "predict":
-        inputs, outputs = _rows(lines)
-        if outputs is None and model is not None:
-            outputs = ask_model(system.upstream, model, inputs)
-        order = rng.permutation(len(inputs))
-        learn, rank = np.split(order, [int(len(order) * FIT_SHARE)])
-        fitted = fitted_states(
-            detectors_of(system, EMPTY), inputs[learn], None if outputs is None else outputs[learn]
-        )
-        lines = [
-            Line(int(i), inputs[i], {"outputs": None if outputs is None else outputs[i : i + 1]})
-            for i in rank
-        ]
+        rank = _answered(lines, system, args.model)
+        if args.fit is not None:
+            learn = _answered(_read(args.fit), system, args.model)
+        else:
+            learn, rank = rank.parted(rng)
+        fitted = fitted_states(detectors_of(system, EMPTY), learn.inputs, learn.outputs)
+        lines = rank.lines()
     table = Table("being made", 0.0, {}, fitted)
     guard = Guard(build_pipeline(config, system, table=table), registry.protocols_for(system.kind)[0])
     measured: list[Measured] = []
@@ -121,18 +119,52 @@ def _measure(
     return measured, fitted
 
 
-def _rows(lines: Sequence[Line]) -> tuple[FloatArray, FloatArray | None]:
+def _read(source: str) -> list[Line]:
+    lines = list(read(source))
+    for line in lines:
+        if line.error is not None:
+            raise line.error
+    return lines
+
+
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    """Rows of shape ``(n, d)`` and, if known, what the model answered, ``(n, k)``."""
+
+    inputs: FloatArray
+    outputs: FloatArray | None
+
+    def parted(self, rng: np.random.Generator) -> tuple[_Answered, _Answered]:
+        """Return what to fit on and what to rank against: disjoint halves."""
+        order = rng.permutation(len(self.inputs))
+        first, second = np.split(order, [int(len(order) * FIT_SHARE)])
+        return self._at(first), self._at(second)
+
+    def lines(self) -> list[Line]:
+        """Return one line per row."""
+        outputs = self.outputs
+        return [
+            Line(i, row, {} if outputs is None else {"outputs": outputs[i : i + 1]})
+            for i, row in enumerate(self.inputs)
+        ]
+
+    def _at(self, where: npt.NDArray[np.int64]) -> _Answered:
+        return _Answered(self.inputs[where], None if self.outputs is None else self.outputs[where])
+
+
+def _answered(lines: Sequence[Line], system: System, model: str | None) -> _Answered:
     try:
-        inputs = np.asarray([line.content for line in lines], dtype=np.float64)
+        inputs = np.asarray([line.content for line in lines], dtype=np.float64).reshape(len(lines), -1)
         given = [line.how.get("outputs") for line in lines]
-        if any(g is None for g in given):
-            return inputs.reshape(len(inputs), -1), None
-        outputs = np.asarray([np.asarray(g, dtype=np.float64).reshape(-1) for g in given])
+        known = all(g is not None for g in given)
+        outputs = np.asarray([np.asarray(g, dtype=np.float64).reshape(-1) for g in given]) if known else None
     except (TypeError, ValueError) as error:
         raise CalibrationError(
             f"the rows are no rectangular table of numbers: {error}", hint="give rows of one length"
         ) from error
-    return inputs.reshape(len(inputs), -1), outputs
+    if outputs is None and model is not None:
+        outputs = ask_model(system.upstream, model, inputs)
+    return _Answered(inputs, outputs)
 
 
 def _report(table: Table, held_out: Sequence[Realised], rate: float, out: Path, *, as_json: bool) -> None:
@@ -167,8 +199,9 @@ def _report(table: Table, held_out: Sequence[Realised], rate: float, out: Path, 
         )
     console.print(grid)
     if any(not level.kept for level in levels.values()):
+        needed = math.ceil(points_needed(rate) / (1 - REFERENCE_SHARE))
         console.print(
-            f"1 in {1 / rate:,.0f} needs {points_needed(rate) * 3 // 2 + 1:,} benign messages per cell; "
+            f"1 in {1 / rate:,.0f} needs {needed:,} benign messages per cell; "
             "until then Bartizan works at the certified rate."
         )
     console.print(f"written to {out}")

@@ -55,6 +55,8 @@ def how_unusual(p_value: PValue) -> str:
     """
     if p_value.value <= 1 / (p_value.n + 1):
         return f"rarer than all {p_value.n:,} benign ones seen"
+    if p_value.value > 0.5:
+        return "nothing unusual"
     return f"1 in {1 / p_value.value:,.0f} benign"
 
 

@@ -41,6 +41,7 @@ from bartizan.store.views import StoreSettings
 _LOG = logging.getLogger("bartizan")
 _LEARNED_WORKERS = 2
 _STORE_CLOSE_S = 30.0
+_ADMIN_CLOSE_S = 2
 
 Routes = Callable[[Store, Callable[[], GatewayStatus], Callable[[], float]], Sequence[BaseRoute]]
 
@@ -100,6 +101,7 @@ class Gateway:
             clock=clock,
             console=() if console is None else console(self.store, self.status, clock),
             hosts=config.admin.hosts,
+            metrics_open=config.admin.metrics_open,
         )
 
     def status(self) -> GatewayStatus:
@@ -256,7 +258,14 @@ class Gateway:
         return _Server(uvicorn.Config(self.plane, http=protocol, loop="none", **options))
 
     def _admin_server(self) -> _Server:
-        return _Server(uvicorn.Config(self.admin, http="httptools", loop="none", **server_options()))
+        return _Server(uvicorn.Config(
+                self.admin,
+                http="httptools",
+                loop="none",
+                # Live views stream for minutes; nobody waits for them at the end.
+                timeout_graceful_shutdown=_ADMIN_CLOSE_S,
+                **server_options(),
+            ))
 
 
 class _Server(uvicorn.Server):
