@@ -36,7 +36,6 @@ from bartizan.types import FloatArray, Measured
 FORMAT = 1
 _TAIL_SHARE = 0.01
 _MIN_TAIL = 10
-_MIN_DISTINCT = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,12 +52,17 @@ class Reference:
 
     @classmethod
     def of(cls, scores: FloatArray, unit: float) -> Reference:
-        """Build from benign scores; ``unit`` is the tail when the scores have none."""
-        ranking = Ranking.of(scores)
+        """Build from benign scores.
+
+        Args:
+            scores: Benign scores of one detector.
+            unit: The detector's ``spec.unit``. A tail shorter than that is no guide: most
+                detectors score nearly all benign content 0, and one stray benign score must
+                not be so surprising that it sets the level for every other detector.
+        """
         top = np.sort(scores)[-max(_MIN_TAIL, int(scores.size * _TAIL_SHARE)) :]
-        distinct = np.unique(top).size
         excess = float(np.mean(top - top[0])) if top.size else 0.0
-        return cls(ranking, excess if distinct >= _MIN_DISTINCT and excess > 0 else unit)
+        return cls(Ranking.of(scores), max(excess, unit))
 
     def surprise(self, score: float) -> float:
         """Return how strange a score is, in natural-log units; non-decreasing, 0 or more."""
@@ -70,7 +74,10 @@ class Reference:
             return 0.0
         here = math.log((n + 1) / (1 + at_least[i]))
         if i + 1 == len(knots):
-            return here + (score - knots[i]) / self.tail
+            # Beyond every benign score: within one tail length up to what a score that none
+            # of them reached is worth, and on from there.
+            beyond = (score - knots[i]) / self.tail
+            return here + (math.log(n + 1) - here) * min(1.0, beyond) + beyond
         there = math.log((n + 1) / (1 + at_least[i + 1]))
         return here + (there - here) * (score - knots[i]) / (knots[i + 1] - knots[i])
 

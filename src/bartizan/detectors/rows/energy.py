@@ -20,6 +20,7 @@ SPEC: Final = DetectorSpec(
     kinds=frozenset({PartKind.ROWS}),
     origins=frozenset(Origin),
     unit=1.0,
+    needs_outputs=True,
     taxonomy=("AML.T0043", "OWASP ML01:2023"),
 )
 

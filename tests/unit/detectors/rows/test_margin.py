@@ -6,26 +6,26 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from bartizan.detectors.rows.margin import Margin
+from bartizan.detectors.rows.margin import SMALLEST_LEAD, Margin
 from bartizan.features.rows import MAX_SCORE
 from bartizan.ports import Unavailable
 
 ANY_FLOAT = st.floats(allow_nan=True, allow_infinity=True)
 
 
-def test_a_tie_scores_one_and_certainty_nothing(judge) -> None:
+def test_a_tie_scores_most_and_certainty_nothing(judge) -> None:
     assert judge.score(Margin(), np.zeros((3, 1)), [[0.5, 0.5, 0.0], [1.0, 0.0, 0.0], [0.7, 0.2, 0.1]]) == (
-        pytest.approx((1.0, 0.0, 0.5))
+        pytest.approx((-np.log(SMALLEST_LEAD), 0.0, np.log(2)))
     )
 
 
 def test_logits_are_read_through_softmax(judge) -> None:
     (score,) = judge.score(Margin(), [[0.0]], [[np.log(3.0), 0.0]])
-    assert score == pytest.approx(0.5)
+    assert score == pytest.approx(np.log(2))
 
 
 def test_one_column_is_a_binary_classifier(judge) -> None:
-    assert judge.score(Margin(), np.zeros((2, 1)), [[0.75], [0.25]]) == pytest.approx((0.5, 0.5))
+    assert judge.score(Margin(), np.zeros((2, 1)), [[0.75], [0.25]]) == pytest.approx((np.log(2), np.log(2)))
 
 
 @pytest.mark.parametrize("outputs", [None, [[41.5]]])
@@ -48,10 +48,10 @@ def test_no_rows_no_scores(judge) -> None:
 
 
 @given(hnp.arrays(np.float64, st.tuples(st.integers(0, 5), st.integers(2, 5)), elements=ANY_FLOAT))
-def test_any_answer_gets_one_score_from_nought_to_one_or_the_most(judge, outputs: np.ndarray) -> None:
+def test_any_answer_gets_one_score_within_its_bounds_or_the_most(judge, outputs: np.ndarray) -> None:
     scores = judge.score(Margin(), np.zeros((len(outputs), 1)), outputs)
     assert len(scores) == len(outputs)
-    assert all(0.0 <= score <= 1.0 or score == MAX_SCORE for score in scores)
+    assert all(0.0 <= score <= -np.log(SMALLEST_LEAD) or score == MAX_SCORE for score in scores)
 
 
 @given(hnp.arrays(np.float64, 4, elements=st.floats(-20.0, 20.0)), st.floats(-5.0, 5.0))
