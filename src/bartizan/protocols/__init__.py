@@ -1,0 +1,1 @@
+"""Bytes to interactions and back, one module per wire protocol. No I/O."""
