@@ -1,0 +1,1 @@
+"""Detection and false-alarm figures."""
