@@ -14,8 +14,6 @@ import sys
 from pathlib import Path
 
 import numpy as np
-from corpus import data_root, load
-from split import is_calibration
 
 from bartizan import registry
 from bartizan.assembly import EMPTY
@@ -25,6 +23,8 @@ from bartizan.features.digest import digest_text
 from bartizan.pipeline import Pipeline
 from bartizan.policy.decide import Policy
 from bartizan.types import Interaction, Measured, Origin, Part, PartKind, Principal, Step
+from corpus import data_root, load
+from split import is_calibration
 
 SEED = 20_261_123
 # A fixed date, so that the same data gives the same bytes.

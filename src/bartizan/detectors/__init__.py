@@ -1,0 +1,1 @@
+"""Detectors: one file each. They score parts and never decide."""
