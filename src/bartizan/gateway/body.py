@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
 from bartizan.errors import ProtocolError
+from bartizan.ports import Reply
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -21,6 +22,10 @@ _HOP_BY_HOP_ANSWER = frozenset(
     (b"connection", b"keep-alive", b"proxy-authenticate", b"te", b"trailer", b"transfer-encoding", b"upgrade",
      b"proxy-connection")
 )  # fmt: skip
+
+
+STALL_S = 60.0
+"""A client that takes nothing for so long is gone, whatever its connection says."""
 
 
 class Disconnected(Exception):  # noqa: N818 - an event, not a failure
@@ -85,6 +90,19 @@ async def read_body(receive: Receive, headers: Mapping[str, str], *, limit: int,
         ) from None
 
 
+async def deliver(send: Send, data: bytes) -> None:
+    """Send a piece of a body.
+
+    Raises:
+        Disconnected: The client does not take it.
+    """
+    try:
+        async with asyncio.timeout(STALL_S):
+            await send({"type": "http.response.body", "body": data, "more_body": True})
+    except TimeoutError:
+        raise Disconnected from None
+
+
 def forwarded(headers: Mapping[str, str], inject_token: str | None) -> list[tuple[str, str]]:
     """Return the request headers for the upstream.
 
@@ -125,7 +143,46 @@ def returned(
     return kept
 
 
+def with_length(reply: Reply) -> list[tuple[bytes, bytes]]:
+    """Return a reply's headers with the length of its body: HTTP/1.0 knows no chunks."""
+    kept = [(k, v) for k, v in reply.headers if k != b"content-length"]
+    return [*kept, (b"content-length", str(len(reply.body)).encode())]
+
+
 def _too_large(limit: int) -> ProtocolError:
     return ProtocolError(
         f"the request body is larger than {limit:,} bytes", status=413, code="request_too_large"
     )
+
+
+class Watch:
+    """Cancels the current task if the client leaves while something else is awaited.
+
+    Args:
+        receive: The request's channel; its body must have been read.
+        after_s: Start watching after this long; most answers are there before.
+    """
+
+    def __init__(self, receive: Receive, after_s: float) -> None:
+        self._receive = receive
+        self._after_s = after_s
+
+    def __enter__(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._task = asyncio.current_task()
+        self._watching: asyncio.Future[None] | None = None
+        self._timer = loop.call_later(self._after_s, self._start)
+
+    def _start(self) -> None:
+        self._watching = asyncio.ensure_future(self._watch())
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        if self._task is not None:
+            self._task.cancel()
+
+    def __exit__(self, *_: object) -> None:
+        self._timer.cancel()
+        if self._watching is not None:
+            self._watching.cancel()

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bartizan.pipeline import MAX_FINDINGS
 from bartizan.types import Effect, Finding, Part, Verdict
 
 REMOVED = "[removed by policy]"
+
+MANY_SPANS = 64
+"""Detectors list no fewer places than this before they stop listing."""
 
 
 def edits(verdict: Verdict, parts: Iterable[Part]) -> dict[str, str]:
@@ -15,28 +19,47 @@ def edits(verdict: Verdict, parts: Iterable[Part]) -> dict[str, str]:
     changed = {path: REMOVED for path in verdict.removed if path in texts}
     redacting = [f for f in verdict.findings if f.effect is Effect.REDACT and f.part in texts]
     for path in dict.fromkeys(f.part for f in redacting):
-        changed[path] = redacted(texts[path], spans(redacting, path))
+        changed[path] = redacted(texts[path], spans(redacting, path, texts[path]))
     return changed
 
 
-def spans(findings: Iterable[Finding], path: str) -> list[tuple[int, int]]:
-    """Return the merged spans of findings in one part, in order.
+def complete(verdict: Verdict) -> bool:
+    """Whether a verdict lists everything that must be redacted.
 
-    A finding without spans speaks of the whole part: ``(0, -1)`` stands for that.
+    Findings are limited in number, strangest first. When the list is full there may be more
+    than it names, and redacting what it names would let the rest through.
+    """
+    return len(verdict.findings) < MAX_FINDINGS
+
+
+def spans(findings: Iterable[Finding], path: str, text: str) -> list[tuple[int, int]]:
+    """Return the merged spans of findings in one part's text, in order.
+
+    A finding without spans, or with so many that the list may be cut off, speaks of the whole.
     """
     raw: list[tuple[int, int]] = []
     for finding in findings:
         if finding.part == path:
-            raw.extend(finding.evidence.spans or ((0, -1),))
-    if (0, -1) in raw:
-        return [(0, -1)]
-    merged: list[tuple[int, int]] = []
-    for start, end in sorted(raw):
-        if merged and start <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+            found = finding.evidence.spans
+            if not found or len(found) >= MANY_SPANS:
+                return [(0, len(text))]
+            raw.extend(found)
+    return merged(raw)
+
+
+def merged(where: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order, those that touch joined.
+
+    >>> merged([(4, 6), (0, 2), (1, 4)])
+    [(0, 6)]
+    """
+    out: list[tuple[int, int]] = []
+    for start, end in sorted(where):
+        if out and start <= out[-1][1]:
+            out[-1] = (out[-1][0], max(end, out[-1][1]))
         else:
-            merged.append((start, end))
-    return merged
+            out.append((start, end))
+    return out
 
 
 def redacted(text: str, where: list[tuple[int, int]], offset: int = 0) -> str:
@@ -52,8 +75,6 @@ def redacted(text: str, where: list[tuple[int, int]], offset: int = 0) -> str:
     >>> redacted("def.", [(5, 11)], offset=8)
     '.'
     """
-    if where == [(0, -1)]:
-        return REMOVED if offset == 0 else ""
     out: list[str] = []
     at = 0
     for start, end in where:

@@ -15,12 +15,15 @@ from bartizan.gateway.body import (
     Receive,
     Scope,
     Send,
+    Watch,
+    deliver,
     forwarded,
     header_map,
     read_body,
     returned,
+    with_length,
 )
-from bartizan.gateway.enforce import edits
+from bartizan.gateway.enforce import complete, edits
 from bartizan.gateway.metrics import Metrics, action_of
 from bartizan.gateway.recording import Recorder, record_of, step_record
 from bartizan.gateway.served import Served
@@ -45,7 +48,13 @@ CLIENT_GONE = 499
 WATCH_AFTER_S = 1.0
 """A whole answer that takes longer than this is given up if the client leaves."""
 
-_UPSTREAM_STATUS = {"timeout": 504}
+UPSTREAM_STATUS = {"timeout": 504, "unsendable": 400}
+UPSTREAM_WORDS = {
+    "timeout": "the upstream did not answer in time",
+    "too_large": "the upstream's answer is larger than this gateway passes on",
+    "broken": "the upstream's answer broke off",
+    "unsendable": "a header or the path can't be forwarded as it is",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +123,7 @@ class Exchange:
             return
         try:
             await self._judged(path, headers, body, request)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Disconnected):
             self._status, self._note = CLIENT_GONE, "the client left, or the gateway was stopped"
             raise
         finally:
@@ -136,12 +145,16 @@ class Exchange:
                 await self._forward(path, headers, body, request)
                 return
             verdict = await judging
-            if verdict.enforced >= Effect.HOLD:
+            if _stops(verdict):
                 await self._block(verdict)
                 return
             if verdict.enforced is Effect.REDACT:
                 changed = edits(verdict, request.parts)
-                body = self._protocol.rewrite(request.document, headers, changed)
+                try:
+                    body = self._protocol.rewrite(request.document, headers, changed)
+                except ProtocolError:  # what can't be taken out goes nowhere
+                    await self._block(verdict)
+                    return
         await self._forward(path, headers, body, request)
 
     async def _forward(self, path: str, headers: dict[str, str], body: bytes, request: ParsedRequest) -> None:
@@ -160,12 +173,18 @@ class Exchange:
             await self._refuse(error)
 
     async def _relay(self, request: ParsedRequest, answer: Answer) -> None:
-        kind = next((v for k, v in answer.headers if k == b"content-type"), b"")
         if answer.status >= 300:
             self._note = f"the upstream answered {answer.status}; passed through unjudged"
-            body = await self._timed(self._whole(answer))
-            await self._reply(answer.status, returned(answer.headers, self._id, length=None), body)
+            with Watch(self._receive, WATCH_AFTER_S):
+                body = await self._timed(self._whole(answer))
+            await self._reply(answer.status, returned(answer.headers, self._id, length=len(body)), body)
             return
+        kind, coding = _named(answer, b"content-type"), _named(answer, b"content-encoding")
+        if coding.strip().lower() not in (b"", b"identity"):
+            # It was asked not to; compressed, an answer can't be judged as it flows.
+            raise ProtocolError(
+                "the upstream's answer is compressed", status=502, code="upstream_encoded", side="upstream"
+            )
         if kind.startswith(b"text/event-stream"):
             reader = self._protocol.open_stream(request)
             if reader is not None:
@@ -174,7 +193,7 @@ class Exchange:
         await self._relay_whole(request, answer)
 
     async def _relay_whole(self, request: ParsedRequest, answer: Answer) -> None:
-        with _Watch(self._receive, WATCH_AFTER_S):
+        with Watch(self._receive, WATCH_AFTER_S):
             body = await self._timed(self._whole(answer))
         names = {k.decode("latin-1"): v.decode("latin-1") for k, v in answer.headers}
         parsed = self._protocol.parse_response(request, names, body)
@@ -184,14 +203,12 @@ class Exchange:
             verdict = await self._judge(Step.EXCHANGE, parts)
         else:
             verdict = await self._judge(Step.RESPONSE, parts, request.parts)
-        if verdict.enforced >= Effect.HOLD:
+        if _stops(verdict):
             await self._block(verdict)
             return
-        length = None
         if verdict.enforced is Effect.REDACT:
             body = self._protocol.rewrite(parsed.document, names, edits(verdict, parsed.parts))
-            length = len(body)
-        await self._reply(answer.status, returned(answer.headers, self._id, length=length), body)
+        await self._reply(answer.status, returned(answer.headers, self._id, length=len(body)), body)
 
     async def _relay_stream(self, request: ParsedRequest, answer: Answer, reader: StreamReader) -> None:
         pipeline = self._system.pipeline
@@ -207,7 +224,7 @@ class Exchange:
         headers = [(k, v) for k, v in headers if k != b"content-length"]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         try:
-            with _Watch(self._receive, 0):
+            with Watch(self._receive, 0):
                 await self._pump(answer, judge)
         finally:
             self._conclude(request, judge)
@@ -236,19 +253,21 @@ class Exchange:
                 "the upstream's answer broke off",
                 record_id=self._id,
             )
-            await self._emit(judge.close() + b"data: " + reply.body + b"\n\n")
+            await self._emit(judge.release() + b"data: " + reply.body + b"\n\n")
         finally:
             await chunks.aclose()  # type: ignore[attr-defined] # an async generator by the port's contract
 
     async def _emit(self, data: bytes) -> None:
         if data:
             began = time.perf_counter_ns()
-            await self._send({"type": "http.response.body", "body": data, "more_body": True})
+            await deliver(self._send, data)
             self._waited += time.perf_counter_ns() - began
 
     def _conclude(self, request: ParsedRequest, judge: StreamJudge) -> None:
         """Judge the streamed answer as a whole, for the record and for the conversation's memory."""
         parts = judge.parts()
+        if judge.overlong:
+            self._note = "cut off: more text than can be judged as it flows"
         if not parts:
             return
         interaction = self._interaction(Step.RESPONSE, parts, request.parts)
@@ -287,31 +306,31 @@ class Exchange:
             self._context.metrics.verdict(self._system.config.name, verdict)
 
     async def _block(self, verdict: Verdict) -> None:
-        code = "content_filter" if verdict.enforced is Effect.BLOCK else "held_for_review"
-        words = "stopped by policy" if verdict.enforced is Effect.BLOCK else "held for review by policy"
+        held = verdict.enforced is Effect.HOLD
+        code = "held_for_review" if held else "content_filter"
+        words = "held for review by policy" if held else "stopped by policy"
+        if verdict.enforced is Effect.REDACT:
+            self._note = "stopped: what is to be redacted can't be told from the rest"
         await self._answer(self._protocol.error(400, code, f"{words}; record {self._id}", record_id=self._id))
 
     async def _refuse(self, error: ProtocolError) -> None:
         message = f"{error.message}. {error.hint}" if error.hint else error.message
-        await self._answer(
-            self._protocol.error(error.status, error.code, message, record_id=self._id, param=error.param)
-        )
+        reply = self._protocol.error(error.status, error.code, message, record_id=self._id, param=error.param)
+        if error.code == "request_timeout":
+            reply = replace(reply, headers=(*reply.headers, (b"connection", b"close")))
+        await self._answer(reply)
 
     async def _upstream_failed(self, reason: str) -> None:
         self._context.metrics.upstream_error(self._system.config.name, reason)
         self._note = f"the upstream failed: {reason}"
-        status = _UPSTREAM_STATUS.get(reason, 502)
-        message = (
-            "the upstream did not answer in time" if reason == "timeout" else "the upstream can't be reached"
-        )
-        if reason == "too_large":
-            message = "the upstream's answer is larger than this gateway passes on"
+        status = UPSTREAM_STATUS.get(reason, 502)
+        message = UPSTREAM_WORDS.get(reason, "the upstream can't be reached")
         await self._answer(self._protocol.error(status, f"upstream_{reason}", message, record_id=self._id))
 
     async def _answer(self, reply: Reply) -> None:
         if self._status:
             return  # an answer has begun; there is no second status line
-        await self._reply(reply.status, list(reply.headers), reply.body)
+        await self._reply(reply.status, with_length(reply), reply.body)
 
     async def _reply(self, status: int, headers: list[tuple[bytes, bytes]], body: bytes) -> None:
         self._status = status
@@ -362,34 +381,12 @@ class Exchange:
             self._context.metrics.dropped()
 
 
-class _Watch:
-    """Cancels the current task if the client leaves while something else is awaited.
+def _stops(verdict: Verdict) -> bool:
+    """Whether nothing of what was judged may pass."""
+    if verdict.enforced is Effect.REDACT:
+        return not complete(verdict)
+    return verdict.enforced >= Effect.HOLD
 
-    Args:
-        receive: The request's channel; its body must have been read.
-        after_s: Start watching after this long; most answers are there before.
-    """
 
-    def __init__(self, receive: Receive, after_s: float) -> None:
-        self._receive = receive
-        self._after_s = after_s
-
-    def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._task = asyncio.current_task()
-        self._watching: asyncio.Future[None] | None = None
-        self._timer = loop.call_later(self._after_s, self._start)
-
-    def _start(self) -> None:
-        self._watching = asyncio.ensure_future(self._watch())
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        if self._task is not None:
-            self._task.cancel()
-
-    def __exit__(self, *_: object) -> None:
-        self._timer.cancel()
-        if self._watching is not None:
-            self._watching.cancel()
+def _named(answer: Answer, name: bytes) -> bytes:
+    return next((v for k, v in answer.headers if k == name), b"")

@@ -7,16 +7,19 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
-_TOO_LARGE = (
-    b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-type: application/json\r\n"
-    b"content-length: 94\r\nconnection: close\r\n\r\n"
-    b'{"error":{"message":"request head too large","type":"invalid_request_error","code":"headers"}}'
-)
-_TOO_SLOW = (
-    b"HTTP/1.1 408 Request Timeout\r\ncontent-type: application/json\r\n"
-    b"content-length: 94\r\nconnection: close\r\n\r\n"
-    b'{"error":{"message":"request head too slow.","type":"invalid_request_error","code":"timeout"}}'
-)
+_LARGEST_READ = 262_144
+"""Bytes that one read may bring; the rest of a request may come together with its head."""
+
+
+def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
+    body = b'{"error":{"message":"%b","type":"invalid_request_error","code":"%b"}}' % (message, code)
+    head = b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\nconnection: close\r\n\r\n"
+    return head % (status, len(body)) + body
+
+
+_TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the request head is too large", b"headers")
+_TOO_SLOW = _refusal(b"408 Request Timeout", b"the request head came too slowly", b"timeout")
+_MALFORMED = _refusal(b"400 Bad Request", b"this is not HTTP/1.1 as it should be", b"malformed_http")
 
 
 def limited_protocol(  # noqa: C901 - one small class, counted as one function
@@ -33,6 +36,8 @@ def limited_protocol(  # noqa: C901 - one small class, counted as one function
 
     class LimitedProtocol(HttpToolsProtocol):
         _head_bytes = 0
+        _unparsed_bytes = 0
+        _in_head = False
         _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -44,9 +49,9 @@ def limited_protocol(  # noqa: C901 - one small class, counted as one function
             super().connection_lost(exc)
 
         def on_message_begin(self) -> None:
-            self._head_bytes = 0
-            if self._head_timer is None:
-                self._start_timer()
+            self._head_bytes = self._unparsed_bytes = 0
+            self._in_head = True
+            self._start_timer()
             super().on_message_begin()
 
         def on_url(self, url: bytes) -> None:
@@ -58,18 +63,29 @@ def limited_protocol(  # noqa: C901 - one small class, counted as one function
             self._count(len(name) + len(value) + 4)
 
         def on_headers_complete(self) -> None:
+            self._in_head = False
             self._stop_timer()
             if not self.transport.is_closing():
                 super().on_headers_complete()
 
         def data_received(self, data: bytes) -> None:
-            if self._head_timer is not None:
-                # A single header that never ends does not reach on_header: count raw bytes too.
-                self._pending_bytes += len(data)
-                if self._pending_bytes > 4 * header_bytes + 65_536:
-                    self._refuse(_TOO_LARGE)
-                    return
+            if not self._serving() and not self._in_head:
+                # Whatever comes, be it empty lines, must become a request in time.
+                self._start_timer()
             super().data_received(data)
+            if self._in_head:
+                # A single header that never ends does not reach on_header: count raw bytes too.
+                self._unparsed_bytes += len(data)
+                if self._unparsed_bytes > 4 * header_bytes + _LARGEST_READ:
+                    self._refuse(_TOO_LARGE)
+
+        def send_400_response(self, msg: str) -> None:
+            self._in_head = True
+            self._refuse(_MALFORMED)
+
+        def _serving(self) -> bool:
+            cycle: Any = self.cycle  # None before the first request
+            return cycle is not None and not cycle.response_complete
 
         def _count(self, size: int) -> None:
             self._head_bytes += size
@@ -77,19 +93,27 @@ def limited_protocol(  # noqa: C901 - one small class, counted as one function
                 self._refuse(_TOO_LARGE)
 
         def _start_timer(self) -> None:
-            self._pending_bytes = 0
-            self._head_timer = self.loop.call_later(head_timeout_s, self._refuse, _TOO_SLOW)
+            if self._head_timer is None:
+                self._head_timer = self.loop.call_later(head_timeout_s, self._expired)
 
         def _stop_timer(self) -> None:
             if self._head_timer is not None:
                 self._head_timer.cancel()
                 self._head_timer = None
 
+        def _expired(self) -> None:
+            self._head_timer = None
+            if self._serving():
+                self._start_timer()  # a pipelined head waits because reading is paused
+            else:
+                self._refuse(_TOO_SLOW)
+
         def _refuse(self, reply: bytes) -> None:
             self._stop_timer()
             if not self.transport.is_closing():
-                # Nothing has been asked on a connection that only sat there: close without a word.
-                if self._pending_bytes:
+                # Nothing has been asked on a connection that only sat there, and nothing may be
+                # written into the middle of another answer: close without a word.
+                if self._in_head and not (self._serving() and self.cycle.response_started):
                     self.transport.write(reply)
                 self.transport.close()
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from bartizan.config import Identity
+from bartizan.errors import ConfigError
 from bartizan.features.memory import Lru
 from bartizan.types import Principal
 
@@ -17,18 +18,33 @@ _KEY_HEADERS = ("authorization", "x-api-key", "api-key")
 
 
 def install_key(path: Path) -> bytes:
-    """Return the key that names are hashed with, made on first use; readable by its owner alone."""
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
+    """Return the key that names are hashed with, made on first use; readable by its owner alone.
+
+    Raises:
+        ConfigError: The file is damaged: names hashed without a key could be guessed back.
+    """
+    if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        key = os.urandom(_KEY_BYTES)
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        made = path.with_name(f"{path.name}.{os.getpid()}")
+        handle = os.open(made, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
         try:
-            os.write(handle, key)
+            os.write(handle, os.urandom(_KEY_BYTES))
+            os.fsync(handle)
         finally:
             os.close(handle)
-        return key
+        try:
+            os.link(made, path)  # whole or not at all, and never over another process's key
+        except FileExistsError:
+            pass
+        finally:
+            made.unlink()
+    key = path.read_bytes()
+    if len(key) < _KEY_BYTES:
+        raise ConfigError(
+            f"{path} is no key: it holds {len(key)} bytes",
+            hint="restore it from a backup, or remove it to make a new one; callers then get new names",
+        )
+    return key
 
 
 class Identifier:

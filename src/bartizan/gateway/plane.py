@@ -3,27 +3,16 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Sequence
 
 import msgspec
 
-from bartizan.errors import ProtocolError
-from bartizan.gateway.body import (
-    Disconnected,
-    Receive,
-    Scope,
-    Send,
-    forwarded,
-    header_map,
-    read_body,
-    returned,
-)
+from bartizan.gateway.body import Disconnected, Receive, Scope, Send, with_length
 from bartizan.gateway.exchange import Context, Exchange
-from bartizan.gateway.recording import record_of
+from bartizan.gateway.passage import Passage
 from bartizan.gateway.served import Served
-from bartizan.gateway.upstream import UpstreamError
 from bartizan.ports import Reply, WireProtocol
+from bartizan.protocols.http_message import segments
 
 
 class DataPlane:
@@ -56,7 +45,7 @@ class DataPlane:
         self._idle.clear()
         try:
             await self._serve(scope, receive, send)
-        except asyncio.CancelledError:
+        except (asyncio.CancelledError, Disconnected):
             # The client left, or time to drain ran out. The exchange has been recorded.
             return
         finally:
@@ -74,7 +63,8 @@ class DataPlane:
         return True
 
     async def _serve(self, scope: Scope, receive: Receive, send: Send) -> None:
-        system, path = self._found(scope["path"])
+        # As it was sent: what is judged and what is forwarded must be the same path.
+        system, path = self._found(scope["raw_path"].decode("latin-1"))
         if system is None:
             await _send(send, _plain(404, "unknown_path", _where(self._systems)))
             return
@@ -84,10 +74,14 @@ class DataPlane:
             self._context.metrics.refused(system.config.name, refusal[0])
             reply = (protocol or system.protocols[0]).error(503, refusal[0], refusal[1], record_id="")
             await _send(send, reply, (b"retry-after", b"1"))
+            if refusal[0] == "unrecorded":
+                # The refusal is recorded, or not: that is how recording is found to work again.
+                passage = Passage(self._context, system, scope, receive, send)
+                self._context.recorder.append(passage.refused(503, "refused: nothing could be recorded"))
             return
         if operation == "judge" and protocol is not None:
             await Exchange(self._context, system, protocol, scope, receive, send).serve(path)
-        elif operation == "pass" or any(path.startswith(p) for p in system.config.passthrough):
+        elif operation == "pass" or _passes(system, path):
             await self._pass(system, path, scope, receive, send, record=operation is None)
         else:
             self._context.metrics.refused(system.config.name, "unknown_path")
@@ -104,7 +98,7 @@ class DataPlane:
             if any(p.operation("POST", path) or p.operation("GET", path) for p in system.protocols):
                 return system, path
         for system in self._unnamed:
-            if any(path.startswith(p) for p in system.config.passthrough):
+            if _passes(system, path):
                 return system, path
         return (self._unnamed[0], path) if len(self._systems) == 1 else (None, path)
 
@@ -124,59 +118,22 @@ class DataPlane:
         self, system: Served, path: str, scope: Scope, receive: Receive, send: Send, *, record: bool
     ) -> None:
         """Pass a request through unjudged; record it unless the protocol knows it to be harmless."""
-        context, began = self._context, time.perf_counter_ns()
-        status, note = 502, "passed through unjudged, as configured"
-        record_id = context.new_id()
+        passage = Passage(self._context, system, scope, receive, send)
         try:
-            headers = header_map(scope)
-            limits = context.limits
-            body = await read_body(receive, headers, limit=limits.body_bytes, timeout_s=limits.body_timeout_s)
-            query = scope.get("query_string", b"").decode("latin-1")
-            target = path + ("?" + query if query else "")
-            async with system.upstream.send(
-                scope["method"], target, forwarded(headers, system.token), body
-            ) as answer:
-                status = answer.status
-                head = returned(answer.headers, record_id, length=None)
-                await send({"type": "http.response.start", "status": status, "headers": head})
-                async for chunk in answer.chunks():
-                    await send({"type": "http.response.body", "body": chunk, "more_body": True})
-            await send({"type": "http.response.body", "body": b"", "more_body": False})
-        except ProtocolError as error:
-            status = error.status
-            await _send(
-                send, system.protocols[0].error(status, error.code, error.message, record_id=record_id)
-            )
-        except UpstreamError as error:
-            context.metrics.upstream_error(system.config.name, error.reason)
-            message = "the upstream can't be reached"
-            await _send(
-                send, system.protocols[0].error(502, f"upstream_{error.reason}", message, record_id=record_id)
-            )
-        except Disconnected:
-            return
-        if record:
-            headers = header_map(scope)
-            client = scope.get("client")
-            total = (time.perf_counter_ns() - began) // 1000
-            kept = context.recorder.append(
-                record_of(
-                    id=record_id,
-                    time=context.clock(),
-                    system=system.config.name,
-                    protocol="passthrough",
-                    principal=system.identifier.principal(headers, client[0] if client else "", ""),
-                    model="",
-                    steps=(),
-                    status=status,
-                    stream=False,
-                    added_us=0,
-                    upstream_us=total,
-                    note=note,
-                )
-            )
-            if not kept:
-                context.metrics.dropped()
+            await passage.serve(path)
+        finally:
+            if record and not self._context.recorder.append(passage.record()):
+                self._context.metrics.dropped()
+
+
+def _passes(system: Served, path: str) -> bool:
+    """Whether a path is configured to pass unjudged.
+
+    A path that servers read differently (dot segments, encoded separators) never is: it could
+    lead out of the configured prefix.
+    """
+    prefixes = system.config.passthrough
+    return any(path.startswith(p) for p in prefixes) and segments(path.removesuffix("/")) is not None
 
 
 def _operation(system: Served, method: str, path: str) -> tuple[WireProtocol | None, str | None]:
@@ -194,14 +151,10 @@ def _where(systems: Sequence[Served]) -> str:
 
 def _plain(status: int, code: str, message: str) -> Reply:
     body = msgspec.json.encode({"error": {"message": message, "type": "invalid_request_error", "code": code}})
-    headers = (
-        (b"content-type", b"application/json"),
-        (b"content-length", str(len(body)).encode()),
-        (b"x-should-retry", b"false"),
-    )
-    return Reply(status, headers, body)
+    return Reply(status, ((b"content-type", b"application/json"), (b"x-should-retry", b"false")), body)
 
 
 async def _send(send: Send, reply: Reply, *more: tuple[bytes, bytes]) -> None:
-    await send({"type": "http.response.start", "status": reply.status, "headers": [*reply.headers, *more]})
+    headers = [*with_length(reply), *more]
+    await send({"type": "http.response.start", "status": reply.status, "headers": headers})
     await send({"type": "http.response.body", "body": reply.body, "more_body": False})

@@ -1,74 +1,34 @@
 """Judges a streamed answer as it flows, holding back as little as it can. No I/O.
 
-A chunk is released once everything in it has been judged up to a *boundary*: white space or
-a non-ASCII character, which no secret and no URL reaches across. The detectors of answers
-score a prefix at most as high as the whole, so the statistic only grows along the stream,
-and stopping when it crosses the threshold raises no more false alarms than judging the whole
-answer at its end.
+A chunk is released once everything in it has been judged; :mod:`bartizan.gateway.growing`
+says how far that is possible. The detectors of answers score a prefix at most as high as the
+whole, so the statistic only grows along the stream, and stopping when it crosses the threshold
+raises no more false alarms than judging the whole answer at its end.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import replace
 
 from bartizan.features.digest import digest_text
-from bartizan.gateway.enforce import redacted, spans
+from bartizan.gateway.enforce import merged, redacted, spans
+from bartizan.gateway.growing import Growing
 from bartizan.pipeline import opaque_parts
 from bartizan.ports import Chunk, StreamReader
-from bartizan.types import Effect, Finding, Mode, Origin, Part, PartKind, Verdict
-
-WINDOW = 1024
-"""Characters of released text that are looked at again together with new text."""
-
-MAX_HOLD = 4096
-"""Characters held back for want of a boundary; beyond, they are judged and released as they are."""
+from bartizan.types import Effect, Mode, Origin, Part, PartKind, Verdict
 
 MAX_TEXT = 4 * 2**20
-"""Characters of one answer kept for the final judgement; an answer beyond that is cut off."""
+"""Characters of one answer kept for judgement. What goes on beyond is cut off, or unjudged."""
+
+TURN = 64
+"""Characters after which an answer that went on with another text is done with the one before."""
+
+MAX_TURN = 4096
+"""The same where the other text belongs to another choice, which may well take turns."""
 
 _KINDS = {"text": PartKind.TEXT, "tool-call": PartKind.TOOL_CALL}
-
-
-@dataclass(slots=True)
-class _Track:
-    """One growing text of an answer.
-
-    The whole is kept in pieces; only its tail, from ``WINDOW`` before ``judged`` on, is kept
-    joined, so that the work per chunk does not grow with the answer.
-    """
-
-    path: str
-    kind: PartKind
-    pieces: list[str] = field(default_factory=list)
-    length: int = 0
-    judged: int = 0
-    tail: str = ""
-    tail_start: int = 0
-
-    def add(self, text: str) -> None:
-        """Append a delta."""
-        self.pieces.append(text)
-        self.length += len(text)
-        self.tail += text
-
-    def settle(self, upto: int) -> None:
-        """Note that everything before ``upto`` is judged."""
-        self.judged = upto
-        drop = upto - WINDOW - self.tail_start
-        if drop > WINDOW:
-            self.tail = self.tail[drop:]
-            self.tail_start += drop
-
-    def boundary(self) -> int:
-        """Return how far the text can be judged: past its last white space or non-ASCII character."""
-        tail, fresh = self.tail, self.judged - self.tail_start
-        if len(tail) - fresh > MAX_HOLD:
-            return self.length
-        for index in range(len(tail) - 1, fresh - 1, -1):
-            if tail[index].isspace() or tail[index] > "\x7f":
-                return self.tail_start + index + 1
-        return self.judged
+_BEYOND = ("", f"the answer beyond {MAX_TEXT:,} characters")
 
 
 class StreamJudge:
@@ -79,6 +39,9 @@ class StreamJudge:
         judge: Judges parts of the answer inline (the cheap detectors) and returns the verdict.
         mode: Under ``observe`` nothing is held back.
         record_id: Named to the client if the answer is cut.
+
+    Guarantees:
+        The client's text after redaction depends on the answer's text, not on how it was split.
     """
 
     def __init__(
@@ -93,13 +56,17 @@ class StreamJudge:
         self._judge = judge
         self._enforce = mode is Mode.ENFORCE
         self._record_id = record_id
-        self._tracks: dict[str, _Track] = {}
+        self._texts: dict[str, Growing] = {}
+        self._waiting: dict[str, Growing] = {}
+        self._marks: dict[str, tuple[int, int]] = {}
+        self._choices: dict[str, int] = {}
         self._held: list[Chunk] = []
         self._starts: list[dict[str, int]] = []
         self._redactions: dict[str, list[tuple[int, int]]] = {}
         self._opaque: dict[tuple[str, str], None] = {}
         self._chars = 0
         self.cut = False
+        self.overlong = False
         self.stopped_by: Verdict | None = None
         self.redacted_by: Verdict | None = None
 
@@ -109,12 +76,15 @@ class StreamJudge:
 
     def close(self) -> bytes:
         """The upstream has ended: judge and release what is left."""
-        out = self._take(self._reader.end_of_stream())
-        return out + (self._settle(final=True) if self._enforce and not self.cut else b"")
+        return self._take(self._reader.end_of_stream()) + self.release()
+
+    def release(self) -> bytes:
+        """Judge and release every whole event; an unfinished one is dropped, as clients would."""
+        return self._settle(final=True) if self._enforce and not self.cut else b""
 
     def parts(self) -> tuple[Part, ...]:
         """Return the whole answer so far."""
-        made = tuple(self._part(t, "".join(t.pieces)) for t in self._tracks.values() if t.length)
+        made = tuple(_part(t, "".join(t.pieces)) for t in self._texts.values() if t.length)
         return made + opaque_parts(tuple(self._opaque))
 
     def _take(self, chunks: Sequence[Chunk]) -> bytes:
@@ -125,78 +95,104 @@ class StreamJudge:
             self._note(chunk)
             final = final or chunk.final
         if not self._enforce:
-            held, self._held, self._starts = self._held, [], []
-            return b"".join(c.raw for c in held)
+            return self._passed()
         if any(c.opaque for c in chunks):
             verdict = self._judge(opaque_parts(tuple(self._opaque)))
             if verdict.effect >= Effect.HOLD:
                 return self._cut(verdict)
-        return self._settle(final=final)
+        # The end of one choice of several says nothing about the others.
+        return self._settle(final=final and len(self._choices) <= 1)
+
+    def _passed(self) -> bytes:
+        """Release everything; what is kept for the last judgement needs no window."""
+        for growing in self._waiting.values():
+            growing.settle(growing.length)
+        self._waiting.clear()
+        held, self._held, self._starts = self._held, [], []
+        return b"".join(c.raw for c in held)
 
     def _note(self, chunk: Chunk) -> None:
         starts: dict[str, int] = {}
         for path, kind, text in chunk.deltas:
-            track = self._tracks.get(path)
-            if track is None:
-                track = self._tracks[path] = _Track(path, _KINDS[kind])
-            starts.setdefault(path, track.length)
-            track.add(text)
+            if self._chars > MAX_TEXT and not self._enforce:
+                self._opaque[_BEYOND] = None
+                break
+            growing = self._texts.get(path)
+            if growing is None:
+                growing = self._texts[path] = Growing(path, _KINDS[kind])
+            starts.setdefault(path, growing.length)
+            growing.add(text)
             self._chars += len(text)
+            choice = _choice(path)
+            self._choices[choice] = self._choices.get(choice, 0) + len(text)
+        for path in starts:
+            self._waiting[path] = self._texts[path]
+            self._marks[path] = (self._chars, self._choices[_choice(path)])
         for what in chunk.opaque:
             self._opaque[what] = None
         self._held.append(chunk)
         self._starts.append(starts)
 
+    def _turned(self, path: str) -> bool:
+        """Whether the answer has gone on elsewhere since a text last grew."""
+        chars, in_choice = self._marks[path]
+        return self._choices[_choice(path)] - in_choice > TURN or self._chars - chars > MAX_TURN
+
     def _settle(self, *, final: bool) -> bytes:
         """Judge what can be judged and release the chunks that are wholly judged."""
         if self._chars > MAX_TEXT:
+            self.overlong = True
             return self._cut(None)
-        for track in self._tracks.values():
-            upto = track.length if final else track.boundary()
-            if upto > track.judged:
-                verdict = self._look(track, upto)
+        for path, growing in list(self._waiting.items()):
+            whole = final or self._turned(path)
+            look, upto = (growing.length, growing.length) if whole else growing.ready()
+            if upto > growing.judged:
+                verdict = self._look(growing, look)
                 if verdict.effect >= Effect.HOLD:
                     return self._cut(verdict)
-                track.settle(upto)
+                growing.settle(upto)
+            if growing.overlong():
+                self.overlong = True
+                return self._cut(None)
+            if growing.judged == growing.length:
+                del self._waiting[path]
         return self._release()
 
-    def _look(self, track: _Track, upto: int) -> Verdict:
-        begin = max(track.tail_start, track.judged - WINDOW)
-        window = track.tail[begin - track.tail_start : upto - track.tail_start]
-        verdict = self._judge((self._part(track, window),))
+    def _look(self, growing: Growing, upto: int) -> Verdict:
+        begin, window = growing.window(upto)
+        verdict = self._judge((_part(growing, window),))
         if verdict.effect is Effect.REDACT:
-            self.redacted_by = verdict
-            found = [f for f in verdict.findings if f.effect is Effect.REDACT]
-            self._redactions.setdefault(track.path, []).extend(_shifted(found, track, begin))
+            found = spans([f for f in verdict.findings if f.effect is Effect.REDACT], growing.path, window)
+            gone = self._released(growing)
+            known = self._redactions.get(growing.path, [])
+            # What is gone can't be taken back; the notice stands where the removal begins.
+            fresh = [(max(start + begin, gone), end + begin) for start, end in found if end + begin > gone]
+            if fresh:
+                self.redacted_by = verdict
+                self._redactions[growing.path] = merged([*known, *fresh])
         return verdict
 
-    def _release(self) -> bytes:
-        count = 0
-        for chunk, starts in zip(self._held, self._starts, strict=True):
-            if any(
-                self._end(chunk, path, start) > self._tracks[path].judged for path, start in starts.items()
-            ):
-                break
-            count += 1
-        out = b"".join(
-            self._written(chunk, starts)
-            for chunk, starts in zip(self._held[:count], self._starts[:count], strict=True)
-        )
-        del self._held[:count], self._starts[:count]
-        return out
+    def _released(self, growing: Growing) -> int:
+        """Return how much of a text the client has already."""
+        return next((s[growing.path] for s in self._starts if growing.path in s), growing.length)
 
-    def _end(self, chunk: Chunk, path: str, start: int) -> int:
-        return start + sum(len(text) for p, _, text in chunk.deltas if p == path)
+    def _release(self) -> bytes:
+        out: list[bytes] = []
+        for chunk, starts in zip(self._held, self._starts, strict=True):
+            if any(_end(chunk, path, start) > self._texts[path].judged for path, start in starts.items()):
+                break
+            out.append(self._written(chunk, starts))
+        del self._held[: len(out)], self._starts[: len(out)]
+        return b"".join(out)
 
     def _written(self, chunk: Chunk, starts: dict[str, int]) -> bytes:
         for path, start in starts.items():
             where = self._redactions.get(path)
-            if not where:
-                continue
-            text = "".join(t for p, _, t in chunk.deltas if p == path)
-            clean = redacted(text, _merged(where), start)
-            if clean != text:
-                return self._reader.rewritten(chunk, path, clean)
+            if where:
+                text = _text(chunk, path)
+                clean = redacted(text, where, start)
+                if clean != text:
+                    chunk = replace(chunk, raw=self._reader.rewritten(chunk, path, clean))
         return chunk.raw
 
     def _cut(self, verdict: Verdict | None) -> bytes:
@@ -206,28 +202,25 @@ class StreamJudge:
         self._starts.clear()
         return self._reader.cut(self._record_id, "stopped by policy")
 
-    def _part(self, track: _Track, text: str) -> Part:
-        return Part(
-            track.kind,
-            Origin.MODEL,
-            path=track.path,
-            text=text,
-            digest=digest_text(track.kind, Origin.MODEL, "", text),
-        )
+
+def _choice(path: str) -> str:
+    """Return the alternative that a text belongs to: the first two tokens of its pointer."""
+    return "/".join(path.split("/", 3)[:3])
 
 
-def _shifted(findings: Sequence[Finding], track: _Track, begin: int) -> list[tuple[int, int]]:
-    where = spans(findings, track.path)
-    if where == [(0, -1)]:
-        return [(begin, track.length)]
-    return [(start + begin, end + begin) for start, end in where]
+def _text(chunk: Chunk, path: str) -> str:
+    return "".join(text for p, _, text in chunk.deltas if p == path)
 
 
-def _merged(where: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    out: list[tuple[int, int]] = []
-    for start, end in sorted(where):
-        if out and start <= out[-1][1]:
-            out[-1] = (out[-1][0], max(end, out[-1][1]))
-        else:
-            out.append((start, end))
-    return out
+def _end(chunk: Chunk, path: str, start: int) -> int:
+    return start + len(_text(chunk, path))
+
+
+def _part(growing: Growing, text: str) -> Part:
+    return Part(
+        growing.kind,
+        Origin.MODEL,
+        path=growing.path,
+        text=text,
+        digest=digest_text(growing.kind, Origin.MODEL, "", text),
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from datetime import timedelta
@@ -14,13 +15,15 @@ from pyreqwest.response import Response
 from bartizan.config import Upstream as UpstreamConfig
 
 Headers = Sequence[tuple[str, str]]
+_SETTLE_S = 0.05
 
 
 class UpstreamError(Exception):
     """The upstream could not be reached, or broke off.
 
     Args:
-        reason: ``unreachable``, ``timeout``, ``broken`` or ``too_large``; a metric label.
+        reason: ``unreachable``, ``timeout``, ``broken``, ``too_large`` or ``unsendable`` (the
+            request itself can't be expressed); a metric label.
     """
 
     def __init__(self, reason: str) -> None:
@@ -63,8 +66,7 @@ class _Answer:
     def __init__(self, response: Response) -> None:
         self._response = response
         self.status = response.status
-        # latin-1 is what HTTP/1 header bytes mean (RFC 9110, 5.5).
-        self.headers = [(k.encode("latin-1"), v.encode("latin-1")) for k, v in response.headers.items()]
+        self.headers = _headers(response)
 
     async def chunks(self) -> AsyncIterator[bytes]:
         reader = self._response.body_reader
@@ -110,10 +112,14 @@ class PyreqwestUpstream:
     @asynccontextmanager
     async def send(self, method: str, path: str, headers: Headers, body: bytes) -> AsyncIterator[Answer]:
         """Send a request. See :class:`Upstream`."""
-        request = self._client.request(method, self._base + path).headers(list(headers))
-        if body:
-            request = request.body_bytes(body)
-        streamed = request.build_streamed()
+        try:
+            request = self._client.request(method, self._base + path).headers(_sendable(headers))
+            if body:
+                request = request.body_bytes(body)
+            # Without a limit of 0 the head waits for 64 KiB of body, and no stream flows.
+            streamed = request.streamed_read_buffer_limit(0).build_streamed()
+        except (ValueError, PyreqwestError) as error:
+            raise UpstreamError("unsendable") from error
         try:
             response = await streamed.__aenter__()
         except RequestTimeoutError as error:
@@ -128,3 +134,25 @@ class PyreqwestUpstream:
     async def close(self) -> None:
         """Close all connections."""
         await self._client.close()
+        # Its threads let go of Python a moment later; a process that ends before that aborts.
+        await asyncio.sleep(_SETTLE_S)
+
+
+def _headers(response: Response) -> list[tuple[bytes, bytes]]:
+    try:
+        return [(k.encode(), v.encode()) for k, v in response.headers.items()]
+    except ValueError:
+        pass
+    # One value is not ASCII and can't be read here. The others can; that one is left out.
+    found: list[tuple[bytes, bytes]] = []
+    for name in dict.fromkeys(response.headers):
+        try:
+            found.extend((name.encode(), v.encode()) for v in response.headers.getall(name))
+        except ValueError:
+            continue
+    return found
+
+
+def _sendable(headers: Headers) -> list[tuple[str, str]]:
+    """Return headers whose bytes, decoded as latin-1 on their way in, leave as they came."""
+    return [(k, v if v.isascii() else v.encode("latin-1").decode(errors="replace")) for k, v in headers]
