@@ -192,7 +192,16 @@ def show(results: Sequence[dict]) -> None:
 
     console = Console(width=140)
     grid = Grid(title="false alarms: promised and realised", title_justify="left")
-    for heading in ("data", "cell", "promised", "n", "certified, in force", "realised", "95%", "worst partition"):
+    for heading in (
+        "data",
+        "cell",
+        "promised",
+        "n",
+        "certified, in force",
+        "realised",
+        "95%",
+        "worst partition",
+    ):
         grid.add_column(heading)
     for r in results:
         force = f"1 in {1 / r['in_force']:,.0f}"
@@ -211,7 +220,10 @@ def show(results: Sequence[dict]) -> None:
     console.print(grid)
     console.print("realised: mean over partitions; 95%: Clopper-Pearson for the trials of one partition\n")
     for r in results:
-        found = Grid(title=f"detected: {r['body']}, {r['cell']}, at 1 in {1 / r['in_force']:,.0f}", title_justify="left")
+        found = Grid(
+            title=f"detected: {r['body']}, {r['cell']}, at 1 in {1 / r['in_force']:,.0f}",
+            title_justify="left",
+        )
         for heading in ("family", "detected", "n"):
             found.add_column(heading)
         for family, (hits, sent) in sorted(r["detected"].items()):

@@ -38,8 +38,10 @@ def corpus(seed=0, size=60):
     texts = list(SNIPPETS)
     while len(texts) < size:
         joined = "".join(rng.choice(SNIPPETS) for _ in range(rng.randint(2, 6)))
-        noise = "".join(chr(rng.choice((rng.randint(1, 0x2FF), rng.randint(0x1F300, 0x1F6FF), 0x202E, 0x200D)))
-                        for _ in range(rng.randint(0, 80)))
+        noise = "".join(
+            chr(rng.choice((rng.randint(1, 0x2FF), rng.randint(0x1F300, 0x1F6FF), 0x202E, 0x200D)))
+            for _ in range(rng.randint(0, 80))
+        )
         texts.append(joined + noise)
     return texts
 
@@ -75,7 +77,9 @@ def fitted(detector, width=6):
 
 def features_for(spec, part):
     step = sorted(spec.steps)[0]
-    context = (Part(PartKind.TEXT, Origin.OPERATOR, "/c", OPERATOR, digest="op"),) if step is Step.RESPONSE else ()
+    context = (
+        (Part(PartKind.TEXT, Origin.OPERATOR, "/c", OPERATOR, digest="op"),) if step is Step.RESPONSE else ()
+    )
     return _Features(Interaction("i", "s", step, Principal("p", "address"), (part,), context))
 
 

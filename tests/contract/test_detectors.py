@@ -2,9 +2,9 @@
 
 import random
 
+import detector_contract as contract
 import pytest
 
-import detector_contract as contract
 from bartizan import registry
 from bartizan.types import DetectorSpec, Evidence, Origin, PartKind, Scores, Step
 
@@ -63,7 +63,11 @@ class Quadratic(Right):
 
 class Shrinking(Right):
     spec = DetectorSpec(
-        "text.shrinking", "1", frozenset({Step.RESPONSE}), frozenset({PartKind.TEXT}), frozenset({Origin.MODEL})
+        "text.shrinking",
+        "1",
+        frozenset({Step.RESPONSE}),
+        frozenset({PartKind.TEXT}),
+        frozenset({Origin.MODEL}),
     )
 
     def score(self, part, features):

@@ -22,7 +22,9 @@ def blocks(language):
 
 @pytest.mark.parametrize("code", blocks("python"))
 def test_python_blocks_run(code):
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
     assert done.returncode == 0, done.stderr
     assert "BLOCK" in done.stdout
 
@@ -40,7 +42,11 @@ def test_every_verb_in_the_readme_exists_and_every_verb_is_in_it():
 @pytest.mark.parametrize("verb", VERBS)
 def test_help_of_every_verb(verb):
     done = subprocess.run(
-        [sys.executable, "-m", "bartizan.cli", verb, "--help"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "bartizan.cli", verb, "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "usage: bartizan" in done.stdout
@@ -48,7 +54,11 @@ def test_help_of_every_verb(verb):
 
 def test_help_lists_verbs_and_exit_codes():
     done = subprocess.run(
-        [sys.executable, "-m", "bartizan.cli", "--help"], capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, "-m", "bartizan.cli", "--help"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
     )
     assert all(verb in done.stdout for verb in VERBS)
     assert "exit codes" in done.stdout

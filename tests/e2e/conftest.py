@@ -6,12 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from tests.e2e.running import Running, running, served
+from tests.e2e.scripted import CHAT, Scripted, whole
 
 from bartizan.cli.__main__ import main
 from bartizan.cli.demo import chat_server, model_server
 from bartizan.cli.demo.digits import split, train
-from tests.e2e.running import Running, running, served
-from tests.e2e.scripted import CHAT, Scripted, whole
 
 PREDICT_RATE = 0.02
 
@@ -36,9 +36,15 @@ def table(model_url: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("calibration")
     benign, config, out = folder / "benign.jsonl", folder / "bartizan.yaml", folder / "digits.msgpack"
     rows = split().calibration.inputs
-    benign.write_text("".join(json.dumps({"id": str(i), "row": r.tolist()}) + "\n" for i, r in enumerate(rows)))
+    benign.write_text(
+        "".join(json.dumps({"id": str(i), "row": r.tolist()}) + "\n" for i, r in enumerate(rows))
+    )
     system = {"name": "digits", "kind": "predict", "upstream": {"url": model_url}}
-    settings = {"false_alarm_rate": PREDICT_RATE, "systems": [system], "store": {"path": str(folder / "data")}}
+    settings = {
+        "false_alarm_rate": PREDICT_RATE,
+        "systems": [system],
+        "store": {"path": str(folder / "data")},
+    }
     config.write_text(json.dumps(settings))
     arguments = ["calibrate", str(benign), "-c", str(config), "--model", "digits", "-o", str(out), "--json"]
     assert main(arguments) == 0

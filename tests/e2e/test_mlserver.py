@@ -9,15 +9,14 @@ import json
 import os
 import subprocess
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
 import tritonclient.http as triton
+from tests.e2e.running import Running, free_port, get, running, wait_for
 
 from bartizan.cli.__main__ import main
 from bartizan.cli.demo.digits import split
-from tests.e2e.running import Running, free_port, get, running, wait_for
 
 PYTHON = os.environ.get("BARTIZAN_MLSERVER", "")
 

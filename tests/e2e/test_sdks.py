@@ -10,8 +10,6 @@ import numpy as np
 import openai
 import pytest
 import tritonclient.http as triton
-
-from bartizan.gateway.enforce import REMOVED
 from tests.e2e.running import Running, post
 from tests.e2e.scripted import (
     DONE,
@@ -24,6 +22,8 @@ from tests.e2e.scripted import (
     stream_of,
     whole,
 )
+
+from bartizan.gateway.enforce import REMOVED
 
 pytestmark = pytest.mark.e2e
 
@@ -162,7 +162,9 @@ def test_a_whole_answer_that_is_bad_is_withheld(guarding: Running, upstream: Scr
 # Bytes
 
 
-BENIGN = "A garden bed needs sun, water – and patience. 庭には水と光が要る。 See https://example.org/beds?x=1 too."
+BENIGN = (
+    "A garden bed needs sun, water – and patience. 庭には水と光が要る。 See https://example.org/beds?x=1 too."
+)
 
 
 def streams() -> dict[str, list[bytes]]:
@@ -198,7 +200,11 @@ def streams() -> dict[str, list[bytes]]:
             DONE,
         ],
         "without an end": stream_of(BENIGN, [10])[:-2],
-        "unknown fields": [event([{"index": 0, "delta": {"content": "Hi"}}], novelty={"a": 1}), finished(), DONE],
+        "unknown fields": [
+            event([{"index": 0, "delta": {"content": "Hi"}}], novelty={"a": 1}),
+            finished(),
+            DONE,
+        ],
     }
 
 
@@ -329,13 +335,19 @@ def inputs(rows: np.ndarray, *, binary: bool) -> list[triton.InferInput]:
 
 
 @pytest.mark.parametrize("binary", [False, True])
-def test_inference_json_and_binary(either: Running, clean_rows: np.ndarray, model_url: str, binary: bool) -> None:
+def test_inference_json_and_binary(
+    either: Running, clean_rows: np.ndarray, model_url: str, binary: bool
+) -> None:
     wanted = [triton.InferRequestedOutput(n, binary_data=binary) for n in ("probabilities", "label")]
     answers = []
     for url in (model_url, either.url):
         with triton.InferenceServerClient(url.removeprefix("http://")) as sdk:
-            result = sdk.infer("digits", inputs(clean_rows[:1], binary=binary), outputs=wanted, request_id="7")
-            answers.append((result.as_numpy("probabilities"), result.as_numpy("label"), result.get_response()))
+            result = sdk.infer(
+                "digits", inputs(clean_rows[:1], binary=binary), outputs=wanted, request_id="7"
+            )
+            answers.append(
+                (result.as_numpy("probabilities"), result.as_numpy("label"), result.get_response())
+            )
     np.testing.assert_array_equal(answers[0][0], answers[1][0])
     np.testing.assert_array_equal(answers[0][1], answers[1][1])
     assert answers[0][2] == answers[1][2]

@@ -139,5 +139,7 @@ def test_without_the_multiplicity_term_they_would_not():
 def test_trimming_is_paid_for_out_of_the_rate():
     rng, rate = np.random.default_rng(7), 0.02
     fresh = interactions(rng, 8_000)
-    rates = [false_alarms(table_of(interactions(rng, 4_000), rng, trim=0.005), fresh, rate)[0] for _ in range(8)]
+    rates = [
+        false_alarms(table_of(interactions(rng, 4_000), rng, trim=0.005), fresh, rate)[0] for _ in range(8)
+    ]
     assert np.mean(rates) <= rate

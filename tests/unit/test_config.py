@@ -43,7 +43,12 @@ def test_what_is_wrong_is_named(tmp_path, change, where):
 
 
 def test_files_that_are_no_configuration(tmp_path):
-    for name, content in (("missing", None), ("bad.yaml", b"a: [1"), ("binary.yaml", b"\xff\xfe\x00"), ("list.yaml", b"- 1")):
+    for name, content in (
+        ("missing", None),
+        ("bad.yaml", b"a: [1"),
+        ("binary.yaml", b"\xff\xfe\x00"),
+        ("list.yaml", b"- 1"),
+    ):
         path = tmp_path / name
         if content is not None:
             path.write_bytes(content)
@@ -54,7 +59,9 @@ def test_files_that_are_no_configuration(tmp_path):
 
 def test_relative_paths_are_relative_to_the_file(tmp_path):
     path = tmp_path / "bartizan.yaml"
-    path.write_text(json.dumps({"store": {"path": "d"}, "systems": [SYSTEM | {"calibration": {"file": "t"}}]}))
+    path.write_text(
+        json.dumps({"store": {"path": "d"}, "systems": [SYSTEM | {"calibration": {"file": "t"}}]})
+    )
     config = load(path)
     assert config.store.path == tmp_path / "d"
     assert config.systems[0].calibration.file == tmp_path / "t"

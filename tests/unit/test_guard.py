@@ -20,10 +20,15 @@ def chat():
 
 
 def answer(text):
-    return {"choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]}
+    return {
+        "choices": [{"index": 0, "finish_reason": "stop", "message": {"role": "assistant", "content": text}}]
+    }
 
 
-REQUEST = {"model": "m", "messages": [{"role": "system", "content": PROMPT}, {"role": "user", "content": "Hello"}]}
+REQUEST = {
+    "model": "m",
+    "messages": [{"role": "system", "content": PROMPT}, {"role": "user", "content": "Hello"}],
+}
 
 
 def test_text_by_origin(chat):
@@ -59,7 +64,11 @@ def test_require_raises_only_under_enforce(chat):
     assert chat.require(attack).effect is Effect.BLOCK
     enforcing = Guard.from_config(
         from_mapping(
-            {"systems": [{"name": "a", "kind": "chat", "mode": "enforce", "upstream": {"url": "http://x.test"}}]},
+            {
+                "systems": [
+                    {"name": "a", "kind": "chat", "mode": "enforce", "upstream": {"url": "http://x.test"}}
+                ]
+            },
             base=__import__("pathlib").Path("/nonexistent"),
         )
     )

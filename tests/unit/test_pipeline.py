@@ -249,7 +249,7 @@ def test_too_little_calibration_works_at_the_rate_it_can_certify():
     detector = Shouting()
     guard = pipeline(detector, table=calibrated(detector, n=150), rate=0.0001)
     verdict = guard.judge(request(text("!" * 30)))
-    assert verdict.level == pytest.approx(1 - 0.01 ** (1 / 100), rel=1e-6)
+    assert verdict.level == pytest.approx(1 - 0.01 ** (1 / 120), rel=1e-6)
     assert verdict.effect is Effect.BLOCK
 
 

@@ -44,12 +44,25 @@ def test_the_hot_path_loads_no_console_and_no_learning_framework():
         "{m for m in sys.modules if m.startswith('bartizan.')})))"
     )
     loaded = set(
-        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+        subprocess.run(
+            [sys.executable, "-c", code], capture_output=True, text=True, check=True
+        ).stdout.split()
     )
-    assert not loaded & {"sklearn", "torch", "transformers", "onnxruntime", "openai", "tritonclient", "bartizan.console"}
+    assert not loaded & {
+        "sklearn",
+        "torch",
+        "transformers",
+        "onnxruntime",
+        "openai",
+        "tritonclient",
+        "bartizan.console",
+    }
     assert not {m for m in loaded if m.startswith(("bartizan.console", "bartizan.cli"))}
 
 
 def test_importing_the_package_is_cheap():
     code = "import sys, bartizan; print(len([m for m in sys.modules if m.startswith('numpy')]))"
-    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "0\n"
+    assert (
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        == "0\n"
+    )

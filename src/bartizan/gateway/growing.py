@@ -92,7 +92,7 @@ class Growing:
         name = _NAME.search(self.tail, max(go - REACH - start, 0), go - start)
         if name is not None:
             go = start + name.start()
-        key = self._open_key()
+        key = self._open_key(look)
         return look, go if key is None else min(go, key)
 
     def window(self, upto: int) -> tuple[int, str]:
@@ -112,8 +112,8 @@ class Growing:
             self.tail = self.tail[drop:]
             self.tail_start += drop
 
-    def _open_key(self) -> int | None:
-        """Return where a key block begins that may still go on, if there is one."""
+    def _open_key(self, look: int) -> int | None:
+        """Return where a key block begins that does not surely end before ``look``, if there is one."""
         tail, start = self.tail, self.tail_start
         at = max(self._scanned - start, 0)
         while True:
@@ -125,8 +125,8 @@ class Growing:
                     return None if maybe is None else start + maybe.start()
                 self._key, at = start + begun.start(), begun.end()
             ended = _KEY_END.search(tail, at)
-            if ended is None:
-                self._scanned = max(start + at, self.length - _LONGEST_MARK)
+            if ended is None or start + ended.end() > look:
+                self._scanned = max(start + at, min(look, self.length - _LONGEST_MARK))
                 return self._key
             self._key, at = -1, ended.end()
 

@@ -258,14 +258,16 @@ class Gateway:
         return _Server(uvicorn.Config(self.plane, http=protocol, loop="none", **options))
 
     def _admin_server(self) -> _Server:
-        return _Server(uvicorn.Config(
+        return _Server(
+            uvicorn.Config(
                 self.admin,
                 http="httptools",
                 loop="none",
                 # Live views stream for minutes; nobody waits for them at the end.
                 timeout_graceful_shutdown=_ADMIN_CLOSE_S,
                 **server_options(),
-            ))
+            )
+        )
 
 
 class _Server(uvicorn.Server):

@@ -40,8 +40,14 @@ def test_one_verdict_a_line_in_order(tmp_path, capfdbinary):
 
 
 def test_tool_calls_in_answers_are_judged_too(tmp_path, capfdbinary):
-    call = {"id": "1", "type": "function", "function": {"name": "send", "arguments": '{"k": "AKIAZ3MSJV4WYZQ7HXKP"}'}}
-    answer = {"choices": [{"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}}]}
+    call = {
+        "id": "1",
+        "type": "function",
+        "function": {"name": "send", "arguments": '{"k": "AKIAZ3MSJV4WYZQ7HXKP"}'},
+    }
+    answer = {
+        "choices": [{"index": 0, "message": {"role": "assistant", "content": None, "tool_calls": [call]}}]
+    }
     request = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}
     _, out = checked(capfdbinary, lines(tmp_path, {"id": 1, "request": request, "response": answer}))
     assert out[0]["effect"] == "redact"
@@ -93,7 +99,19 @@ def test_rows_from_array_and_csv_agree(tmp_path, capfdbinary):
         outputs=model.probabilities(part.calibration.inputs),
     )
     table = tmp_path / "table.msgpack"
-    made = main(["calibrate", "--kind", "predict", "--rate", "0.02", "--json", "-o", str(table), str(tmp_path / "benign.npz")])
+    made = main(
+        [
+            "calibrate",
+            "--kind",
+            "predict",
+            "--rate",
+            "0.02",
+            "--json",
+            "-o",
+            str(table),
+            str(tmp_path / "benign.npz"),
+        ]
+    )
     report = json.loads(capfdbinary.readouterr().out)
     assert made == 0
     assert report["cells"]["exchange"]["source"] == "operator"

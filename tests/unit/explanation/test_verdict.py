@@ -70,7 +70,9 @@ def test_observe_mode_says_would():
 
 
 def test_rows_name_row_and_columns():
-    finding = Finding("rows.range", 9.0, P, "/inputs", 3, Evidence("far out", (), ("age", "income")), Effect.BLOCK)
+    finding = Finding(
+        "rows.range", 9.0, P, "/inputs", 3, Evidence("far out", (), ("age", "income")), Effect.BLOCK
+    )
     assert "/inputs row 3 in columns age, income" in str(explain(verdict(findings=(finding,))))
 
 

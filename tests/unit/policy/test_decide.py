@@ -78,4 +78,8 @@ def test_the_strongest_rule_is_named():
 
 
 def test_the_defaults_block_when_blind_and_pass_what_cannot_be_judged():
-    assert (Policy().mode, Policy().on_fault, Policy().on_unjudged) == (Mode.OBSERVE, Effect.BLOCK, Effect.ALLOW)
+    assert (Policy().mode, Policy().on_fault, Policy().on_unjudged) == (
+        Mode.OBSERVE,
+        Effect.BLOCK,
+        Effect.ALLOW,
+    )

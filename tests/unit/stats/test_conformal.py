@@ -58,7 +58,9 @@ def test_scores_that_are_no_numbers_are_refused(bad):
         Ranking.of([0.0, bad])
 
 
-@pytest.mark.parametrize(("n", "rate"), [(1_000, 0.01), (5_000, 0.001), (10_000, 0.001), (500, 0.05), (30, 0.2)])
+@pytest.mark.parametrize(
+    ("n", "rate"), [(1_000, 0.01), (5_000, 0.001), (10_000, 0.001), (500, 0.05), (30, 0.2)]
+)
 def test_certified_rank_is_the_largest_that_the_beta_law_allows(n, rate):
     k = certified_rank(n, rate)
     assert k == 0 or beta.sf(rate, k, n + 1 - k) <= 0.01

@@ -18,8 +18,8 @@ from bartizan.cli.demo.stage import Stage, staged
 from bartizan.errors import ConfigError
 from bartizan.explanation.verdict import explain_record
 from bartizan.stats.intervals import clopper_pearson
-from bartizan.store.reading import open_reader
 from bartizan.store import verify
+from bartizan.store.reading import open_reader
 
 _NEEDED = ("sklearn", "openai", "tritonclient")
 
@@ -93,7 +93,13 @@ def _figures(stage: Stage, tallies: Sequence[Any]) -> dict[str, Any]:
     hostile = [t for t in tallies if t.hostile]
     return {
         "traffic": [
-            {"system": t.system, "family": t.family, "hostile": t.hostile, "sent": t.sent, "stopped": t.stopped}
+            {
+                "system": t.system,
+                "family": t.family,
+                "hostile": t.hostile,
+                "sent": t.sent,
+                "stopped": t.stopped,
+            }
             for t in tallies
         ],
         "examples": _examples(reader, hostile),
@@ -139,7 +145,9 @@ def _screen(console: Console, stage: Stage, figures: dict[str, Any]) -> None:
     for row in figures["traffic"]:
         good = (row["stopped"] > 0) == row["hostile"]
         colour = "green" if good else "yellow"
-        table.add_row(row["system"], row["family"], str(row["sent"]), f"[{colour}]{row['stopped']}[/{colour}]")
+        table.add_row(
+            row["system"], row["family"], str(row["sent"]), f"[{colour}]{row['stopped']}[/{colour}]"
+        )
     console.print(table)
     console.print("\n[bold]why, for example[/bold] (`bartizan explain ID` says all)")
     for example in figures["examples"][:3] + figures["examples"][-3:]:

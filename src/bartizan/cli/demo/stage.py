@@ -70,7 +70,9 @@ def staged(folder: Path) -> Iterator[Stage]:
         chat_url = base.removesuffix("/").removesuffix("/v1") or _upstream(stack, folder, "chat_server")
         data_port, admin_port = _free_port(), _free_port()
         config = folder / "bartizan.yaml"
-        config.write_text(yaml.safe_dump(_config(model_url, chat_url, data_port, admin_port), sort_keys=False))
+        config.write_text(
+            yaml.safe_dump(_config(model_url, chat_url, data_port, admin_port), sort_keys=False)
+        )
         _wait(model_url + "/v2/health/ready", folder / "model_server.log")
         token = secrets.token_urlsafe(18)
         part = digits.split()

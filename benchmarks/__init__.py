@@ -1,0 +1,1 @@
+"""Measurements against peers; each prints a table for people and, with ``--json``, one for machines."""
