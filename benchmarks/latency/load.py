@@ -73,7 +73,12 @@ def streams(port: int, connections: int, seconds: float, first: int) -> Load:
         str(first),
     ]
     out = subprocess.run(
-        pinned(LOAD_CORE, command), capture_output=True, text=True, timeout=seconds + GRACE_S, check=False
+        pinned(LOAD_CORE, command),
+        capture_output=True,
+        text=True,
+        timeout=seconds + GRACE_S,
+        check=False,
+        cwd=Path(__file__).parents[2],
     )
     if out.returncode:
         raise RuntimeError(f"stream client: {out.stderr[-500:]}")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +37,7 @@ _LOCAL = Principal("local", "process")
 ORIGINS = {"user": Origin.USER, "tool": Origin.TOOL, "web": Origin.WEB}
 
 
-@dataclass(frozen=True, slots=True)
-class GuardVerdict(Verdict):
+class GuardVerdict(Verdict, frozen=True):
     """A verdict that can explain itself."""
 
     def explain(self) -> Explanation:
@@ -240,7 +238,7 @@ def joined(first: Verdict, second: Verdict) -> GuardVerdict:
 
 
 def _guard(verdict: Verdict) -> GuardVerdict:
-    return GuardVerdict(**{f.name: getattr(verdict, f.name) for f in fields(Verdict)})
+    return GuardVerdict(**msgspec.structs.asdict(verdict))
 
 
 def _matrix(values: npt.ArrayLike, what: str, like: npt.NDArray[np.float64] | None = None) -> Any:

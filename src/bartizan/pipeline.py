@@ -10,12 +10,12 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar, cast
 
 from bartizan.calibration.cells import CELLS, cell_of, score_key
-from bartizan.calibration.table import Cell, Table
+from bartizan.calibration.table import Cell, Level, Table
 from bartizan.features.memory import Memory
 from bartizan.policy.decide import Policy, decide
 from bartizan.ports import Detector, Fittable, Unavailable
@@ -137,9 +137,15 @@ class Pipeline:
         """Put another calibration in force, for interactions that start from now on."""
         ready = [_ready(d, table) for d in self.detectors]
         self._plan = {name: _cell_plan(name, ready, table) for name in CELLS}
-        self.table = table
+        # One assignment, so that an interaction never meets one table's levels with another's ranks.
+        self._in_force = table, {name: table.level(name, self.rate) for name in table.cells}
         if self._memory is not None:
             self._memory.forget_scores()
+
+    @property
+    def table(self) -> Table:
+        """The calibration in force."""
+        return self._in_force[0]
 
     def judge(self, interaction: Interaction) -> Verdict:
         """Judge an interaction in this thread."""
@@ -184,7 +190,8 @@ class Pipeline:
             learned: What :meth:`run_learned` returned; if it did not in time, the learned
                 detectors are faults.
         """
-        interaction, table = pending.interaction, self.table
+        interaction = pending.interaction
+        table, levels = self._in_force
         if learned is None:
             pending.expire(pending.learned)
         else:
@@ -197,7 +204,7 @@ class Pipeline:
             if top > maxima.get(slot.key, -math.inf):
                 maxima[slot.key] = top
         measured = Measured(cell_of(interaction), pending.units, maxima) if maxima else None
-        p_value, rate, findings = self._calibrated(pending, measured, table)
+        p_value, rate, findings = self._calibrated(pending, measured, table, levels)
         verdict = decide(
             self.policy,
             step=interaction.step,
@@ -240,7 +247,8 @@ class Pipeline:
 
     def _score(self, pending: Pending, slot: _Slot, part: Part) -> tuple[float, ...] | None:
         spec = slot.spec
-        cached = self._memory is not None and not spec.contextual and part.rows is None
+        # Looking a cheap detector's score up costs as much as making it.
+        cached = spec.learned and self._memory is not None and not spec.contextual and part.rows is None
         if cached and (known := self._memory.scores(spec.name, part.digest)) is not None:  # type: ignore[union-attr] # `cached` says it is there
             return known
         try:
@@ -264,13 +272,13 @@ class Pipeline:
         return values
 
     def _calibrated(
-        self, pending: Pending, measured: Measured | None, table: Table
+        self, pending: Pending, measured: Measured | None, table: Table, levels: Mapping[str, Level]
     ) -> tuple[PValue | None, float, tuple[Finding, ...]]:
         cell = table.cells.get(measured.cell) if measured is not None else None
         if measured is None or cell is None:
             return None, 1.0, ()
         ranking = cell.statistics
-        level = table.level(measured.cell, self.rate)
+        level = levels[measured.cell]
         p = ranking.p_value(cell.statistic(measured))
         p_value = PValue(p, ranking.n, table.digest)
         if p > level.threshold:

@@ -6,14 +6,20 @@ interaction), alarm (one stream) and alert (what a person sees) stay distinct wo
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from enum import IntEnum, StrEnum
 from typing import Any
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
+
+
+class Value(msgspec.Struct, frozen=True, gc=False):
+    """A frozen value. A msgspec struct costs a fifth of a frozen dataclass to make, and dozens are
+    made per exchange (``docs/decisions/0006-values-are-structs.md``).
+    """
 
 
 class Origin(IntEnum):
@@ -74,8 +80,7 @@ class FaultReason(StrEnum):
     UNAVAILABLE = "unavailable"
 
 
-@dataclass(frozen=True, slots=True)
-class Principal:
+class Principal(Value, frozen=True, gc=False):
     """Who is calling, and the session the call is in.
 
     Attributes:
@@ -89,8 +94,7 @@ class Principal:
     session: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Value, frozen=True, gc=False):
     """A batch of inputs to a predictive model and, once known, what the model answered.
 
     Attributes:
@@ -104,8 +108,7 @@ class Rows:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(Value, frozen=True, gc=False):
     """One piece of content with its origin.
 
     Attributes:
@@ -127,8 +130,7 @@ class Part:
     digest: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Interaction:
+class Interaction(Value, frozen=True, gc=False):
     """One exchange with an AI system, or one step of it.
 
     Attributes:
@@ -152,8 +154,7 @@ class Interaction:
     observed_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Evidence:
+class Evidence(Value, frozen=True, gc=False):
     """What a detector saw.
 
     Attributes:
@@ -167,8 +168,7 @@ class Evidence:
     columns: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Scores:
+class Scores(Value, frozen=True, gc=False):
     """A detector's nonconformity scores for one part; larger is stranger.
 
     Attributes:
@@ -178,8 +178,7 @@ class Scores:
     values: tuple[float, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class DetectorSpec:
+class DetectorSpec(Value, frozen=True, gc=False):
     """What a detector is and what it looks at.
 
     Attributes:
@@ -218,8 +217,7 @@ class DetectorSpec:
     maturity: str = "incubating"
 
 
-@dataclass(frozen=True, slots=True)
-class PValue:
+class PValue(Value, frozen=True, gc=False):
     """A score ranked against a named calibration table: ``P(value <= a) <= a`` on benign traffic.
 
     Attributes:
@@ -233,8 +231,7 @@ class PValue:
     calibration: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Value, frozen=True, gc=False):
     """A calibrated score that matters.
 
     Attributes:
@@ -258,8 +255,7 @@ class Finding:
     taxonomy: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(Value, frozen=True, gc=False):
     """A detector that could not answer. A fault is never "safe"."""
 
     detector: str
@@ -268,16 +264,14 @@ class Fault:
     part: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Unjudged:
+class Unjudged(Value, frozen=True, gc=False):
     """A part, or a stretch of one, at which no detector looked, and why."""
 
     part: str
     why: str
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Value, frozen=True, gc=False):
     """Which parts were judged and which were not.
 
     Attributes:
@@ -293,8 +287,7 @@ class Coverage:
     unjudged: tuple[Unjudged, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(Value, frozen=True, gc=False):
     """The scores of one interaction in the form that calibration keeps: no content.
 
     Attributes:
@@ -308,8 +301,7 @@ class Measured:
     maxima: dict[str, float]
 
 
-@dataclass(frozen=True, slots=True)
-class Verdict:
+class Verdict(Value, frozen=True, gc=False):
     """The policy's decision on one interaction.
 
     Attributes:
@@ -334,7 +326,7 @@ class Verdict:
     level: float
     findings: tuple[Finding, ...] = ()
     faults: tuple[Fault, ...] = ()
-    coverage: Coverage = field(default_factory=Coverage)
+    coverage: Coverage = Coverage()
     measured: Measured | None = None
     removed: tuple[str, ...] = ()
 
@@ -344,8 +336,7 @@ class Verdict:
         return self.effect if self.mode is Mode.ENFORCE else Effect.ALLOW
 
 
-@dataclass(frozen=True, slots=True)
-class PartSummary:
+class PartSummary(Value, frozen=True, gc=False):
     """A part as the record keeps it: digests and sizes, and content only if configured."""
 
     path: str
@@ -357,8 +348,7 @@ class PartSummary:
     content: Any = None
 
 
-@dataclass(frozen=True, slots=True)
-class StepRecord:
+class StepRecord(Value, frozen=True, gc=False):
     """One judged step of a recorded exchange."""
 
     step: Step
@@ -366,8 +356,7 @@ class StepRecord:
     parts: tuple[PartSummary, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
+class Record(Value, frozen=True, gc=False):
     """One exchange in the ledger.
 
     Attributes:
@@ -407,8 +396,7 @@ class Record:
     note: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Receipt:
+class Receipt(Value, frozen=True, gc=False):
     """The proof that a record is in the ledger: it is on disk when this exists.
 
     Attributes:

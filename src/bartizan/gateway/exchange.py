@@ -8,6 +8,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import Executor
 from dataclasses import dataclass, replace
 
+import msgspec
+
 from bartizan.config import Limits
 from bartizan.errors import ProtocolError
 from bartizan.gateway.body import (
@@ -274,7 +276,7 @@ class Exchange:
         verdict = self._system.pipeline.judge(interaction)
         stopped = judge.stopped_by or judge.redacted_by
         if stopped is not None and stopped.effect > verdict.effect:
-            verdict = replace(stopped, measured=verdict.measured)
+            verdict = msgspec.structs.replace(stopped, measured=verdict.measured)
         self._keep(interaction, verdict)
 
     async def _judge(self, step: Step, parts: tuple[Part, ...], context: tuple[Part, ...] = ()) -> Verdict:

@@ -125,6 +125,8 @@ def server_options() -> dict[str, Any]:
     return {
         "log_config": None,
         "access_log": False,
+        # Who calls is said by a configured header, not by whatever X-Forwarded-For claims.
+        "proxy_headers": False,
         "server_header": False,
         "lifespan": "off",
         "ws": "none",

@@ -308,9 +308,14 @@ def _admin_token(config: Config) -> tuple[str, bool]:
 
 def _id_maker(clock: Callable[[], float]) -> Callable[[], str]:
     """Return a maker of ids that sort by time and can't be guessed."""
+    # One call to the system for 256 ids.
+    drawn: list[str] = []
 
     def make() -> str:
-        return f"bz-{int(clock() * 1000):011x}-{secrets.token_hex(8)}"
+        if not drawn:
+            many = secrets.token_hex(8 * 256)
+            drawn.extend(many[i : i + 16] for i in range(0, len(many), 16))
+        return f"bz-{int(clock() * 1000):011x}-{drawn.pop()}"
 
     return make
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from datetime import timedelta
 from typing import Protocol
 
 from pyreqwest.client import Client, ClientBuilder
 from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
+from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
 from bartizan.config import Upstream as UpstreamConfig
@@ -79,6 +80,26 @@ class _Answer:
             raise UpstreamError("broken") from error
 
 
+class _Sending:
+    """The context of one request; a class of its own because a generator costs more."""
+
+    __slots__ = ("_request",)
+
+    def __init__(self, request: StreamRequest) -> None:
+        self._request = request
+
+    async def __aenter__(self) -> Answer:
+        try:
+            return _Answer(await self._request.__aenter__())
+        except RequestTimeoutError as error:
+            raise UpstreamError("timeout") from error
+        except PyreqwestError as error:
+            raise UpstreamError("unreachable") from error
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._request.__aexit__(None, None, None)
+
+
 class PyreqwestUpstream:
     """Implements :class:`Upstream`.
 
@@ -109,27 +130,16 @@ class PyreqwestUpstream:
             builder = builder.add_root_certificate_pem(config.ca_file.read_bytes())
         self._client: Client = builder.build()
 
-    @asynccontextmanager
-    async def send(self, method: str, path: str, headers: Headers, body: bytes) -> AsyncIterator[Answer]:
+    def send(self, method: str, path: str, headers: Headers, body: bytes) -> _Sending:
         """Send a request. See :class:`Upstream`."""
         try:
             request = self._client.request(method, self._base + path).headers(_sendable(headers))
             if body:
                 request = request.body_bytes(body)
             # Without a limit of 0 the head waits for 64 KiB of body, and no stream flows.
-            streamed = request.streamed_read_buffer_limit(0).build_streamed()
+            return _Sending(request.streamed_read_buffer_limit(0).build_streamed())
         except (ValueError, PyreqwestError) as error:
             raise UpstreamError("unsendable") from error
-        try:
-            response = await streamed.__aenter__()
-        except RequestTimeoutError as error:
-            raise UpstreamError("timeout") from error
-        except PyreqwestError as error:
-            raise UpstreamError("unreachable") from error
-        try:
-            yield _Answer(response)
-        finally:
-            await streamed.__aexit__(None, None, None)
 
     async def close(self) -> None:
         """Close all connections."""

@@ -98,5 +98,7 @@ def _blinded(step: Step, parts: tuple[Part, ...], faults: tuple[Fault, ...]) -> 
 
     A detector without calibration is not blinding: start-up refuses to enforce with one.
     """
+    if not faults:
+        return False
     untrusted = {p.path for p in parts if p.origin > Origin.OPERATOR}
     return any(f.reason in _BLINDING and (not f.part or f.part in untrusted) for f in faults)

@@ -5,10 +5,10 @@ The bytes are what is hashed, so they are made once, in the writer, and kept.
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from bartizan.store.frames import MAX_ENTRY_BYTES
 from bartizan.types import Record

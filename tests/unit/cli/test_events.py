@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import argparse
 import json
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from bartizan.cli import events
 from bartizan.store import EventQuery, Store, StoreSettings, open_reader

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import importlib.resources
-from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
+from msgspec.structs import replace
 
 PAGES = {
     "/console/": "Overview",

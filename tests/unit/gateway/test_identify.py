@@ -91,4 +91,4 @@ def test_a_session_is_named_by_its_header_or_by_how_it_began() -> None:
 def test_no_credential_stays_in_memory() -> None:
     identifier = Identifier(Identity(), KEY)
     identifier.principal({"authorization": "Bearer sk-very-secret"}, "", "")
-    assert "sk-very-secret" not in repr(vars(identifier._known))
+    assert "sk-very-secret" not in repr(vars(identifier))

@@ -4,9 +4,9 @@ import os
 import sqlite3
 import threading
 import time
-from dataclasses import replace
 
 import pytest
+from msgspec.structs import replace
 from sqlalchemy import create_engine
 
 from bartizan.errors import LedgerError
