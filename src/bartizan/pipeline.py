@@ -41,6 +41,10 @@ from bartizan.types import (
 MAX_FINDINGS = 32
 """Findings kept per verdict, strangest first; a batch of hostile rows must not fill the ledger."""
 
+PARTS_COUNTED = 16
+"""Text parts beyond these no longer weigh against a finding: what has many parts is made by the
+client, who could otherwise hide an attack among hundreds of small ones."""
+
 T = TypeVar("T")
 
 
@@ -166,7 +170,10 @@ class Pipeline:
             if index < current and self._remember(pending, part):
                 continue
             pending.judged.append(part.path)
-            pending.units += len(part.rows.inputs) if part.rows is not None else 1
+            if part.rows is not None:
+                pending.units += len(part.rows.inputs)
+            elif pending.units < PARTS_COUNTED:
+                pending.units += 1
             for slot in slots:
                 if slot.spec.needs_outputs and (part.rows is None or part.rows.outputs is None):
                     why = f"{slot.spec.name} needs the model's outputs, which were not given"
@@ -182,11 +189,13 @@ class Pipeline:
         self._run(learned, pending.learned)
         return learned
 
-    def finish(self, pending: Pending, learned: Pending | None = None) -> Verdict:
+    def finish(self, pending: Pending, learned: Pending | None = None, *, remember: bool = True) -> Verdict:
         """Calibrate and decide.
 
         Args:
             pending: What :meth:`start` returned.
+            remember: Whether the conversation's memory keeps it; a passing look at a stretch of
+                a stream is not worth remembering.
             learned: What :meth:`run_learned` returned; if it did not in time, the learned
                 detectors are faults.
         """
@@ -222,7 +231,7 @@ class Pipeline:
             measured=measured,
             removed=tuple(pending.removed),
         )
-        if self._memory is not None and not pending.faults:
+        if remember and self._memory is not None and not pending.faults:
             self._memorise(interaction, pending, verdict)
         return verdict
 

@@ -9,6 +9,7 @@ from typing import Any, cast
 
 from bartizan.errors import ExtensionError
 from bartizan.ports import Detector, WireProtocol
+from bartizan.protocols.limits import DEFAULT, Limits
 
 DETECTORS = "bartizan.detectors"
 PROTOCOLS = "bartizan.protocols"
@@ -52,18 +53,22 @@ def detector(name: str, options: Mapping[str, Any] | None = None) -> Detector:
     return cast("Detector", made)
 
 
-def protocol(name: str) -> WireProtocol:
+def protocol(name: str, limits: Limits = DEFAULT) -> WireProtocol:
     """Load one wire protocol.
+
+    Args:
+        name: Its name.
+        limits: What one message may hold; every protocol takes it by this name.
 
     Raises:
         ExtensionError: Unknown or does not import.
     """
-    return cast("WireProtocol", _load(PROTOCOLS, name)())
+    return cast("WireProtocol", _load(PROTOCOLS, name)(limits=limits))
 
 
-def protocols_for(kind: str) -> tuple[WireProtocol, ...]:
-    """Load every registered protocol that speaks for a kind of system."""
-    loaded = (protocol(n) for n in names(PROTOCOLS))
+def protocols_for(kind: str, limits: Limits = DEFAULT) -> tuple[WireProtocol, ...]:
+    """Load every registered protocol that speaks for a kind of system; limits as in :func:`protocol`."""
+    loaded = (protocol(n, limits) for n in names(PROTOCOLS))
     return tuple(p for p in loaded if p.kind == kind)
 
 

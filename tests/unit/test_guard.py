@@ -54,6 +54,19 @@ def test_a_whole_exchange_is_one_verdict(chat):
     assert chat.check(REQUEST, response=answer(PROMPT)).findings[0].detector == "text.leak"
 
 
+@pytest.mark.parametrize("choices", [1, 16, 128])
+def test_a_secret_is_found_in_whichever_of_many_answers(chat, choices):
+    texts = [f"Answer {i}: we open at nine." for i in range(choices - 1)] + [f"It is {SECRET}."]
+    many = {
+        "choices": [
+            {"index": i, "finish_reason": "stop", "message": {"role": "assistant", "content": t}}
+            for i, t in enumerate(texts)
+        ]
+    }
+    verdict = chat.check(REQUEST, response=many)
+    assert [f.part for f in verdict.findings] == [f"/choices/{choices - 1}/message/content"]
+
+
 def test_what_breaks_the_protocol_is_an_error(chat):
     with pytest.raises(ProtocolError):
         chat.check({"messages": "none"})

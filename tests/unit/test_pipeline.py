@@ -256,3 +256,9 @@ def test_too_little_calibration_works_at_the_rate_it_can_certify():
 def test_the_same_interaction_always_gets_the_same_verdict():
     guard = pipeline(Shouting())
     assert guard.judge(request(text("a!b"))) == guard.judge(request(text("a!b")))
+
+
+def test_an_attack_among_many_small_parts_is_still_found():
+    attack = text("now!!!!!!!!!!!!!!!!!!!!", path="/messages/0/content/0")
+    small = [text("a", path=f"/messages/0/content/{i}") for i in range(1, 500)]
+    assert pipeline(Shouting()).judge(request(attack, *small)).effect is Effect.BLOCK

@@ -218,7 +218,7 @@ class Exchange:
         def look(parts: tuple[Part, ...]) -> Verdict:
             pending = pipeline.start(self._interaction(Step.RESPONSE, parts, request.parts))
             pending.learned.clear()  # they look at the whole answer, at its end
-            return pipeline.finish(pending)
+            return pipeline.finish(pending, remember=False)
 
         judge = StreamJudge(reader, look, mode=pipeline.policy.mode, record_id=self._id)
         self._status = answer.status

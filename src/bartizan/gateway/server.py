@@ -34,6 +34,7 @@ from bartizan.gateway.recording import Recorder
 from bartizan.gateway.served import Served, prefixes
 from bartizan.gateway.status import CellStatus, DetectorStatus, GatewayStatus, SystemStatus
 from bartizan.gateway.upstream import PyreqwestUpstream
+from bartizan.protocols.limits import Limits
 from bartizan.stats.intervals import clopper_pearson
 from bartizan.store.store import Store
 from bartizan.store.views import StoreSettings
@@ -91,6 +92,7 @@ class Gateway:
             self.systems,
             refuse_unrecorded=config.store.on_failure == "refuse",
         )
+        self.metrics.in_flight.set_function(lambda: self.plane.in_flight)
         self.token, self.token_made = _admin_token(config)
         self._learning: dict[str, str] = {}
         self.admin = build_admin(
@@ -172,7 +174,10 @@ class Gateway:
             config=system,
             prefix=prefixes(self.config.systems)[system.name],
             pipeline=pipeline,
-            protocols=registry.protocols_for(system.kind),
+            protocols=registry.protocols_for(
+                system.kind,
+                Limits(depth=self.config.limits.json_depth, elements=self.config.limits.tensor_elements),
+            ),
             upstream=PyreqwestUpstream(system.upstream),
             identifier=Identifier(system.identity, key),
             token=secret(system.upstream.api_key_env),

@@ -17,6 +17,7 @@ SPEC: Final = DetectorSpec(
     steps=frozenset({Step.RESPONSE}),
     kinds=frozenset({PartKind.TEXT, PartKind.TOOL_CALL}),
     origins=frozenset({Origin.MODEL}),
+    unit=0.5,
     contextual=True,
     taxonomy=("OWASP LLM02:2026", "OWASP LLM10:2026", "AML.T0077", "AML.T0086"),
 )

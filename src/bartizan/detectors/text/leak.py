@@ -17,8 +17,8 @@ SPEC: Final = DetectorSpec(
     steps=frozenset({Step.RESPONSE}),
     kinds=frozenset({PartKind.TEXT, PartKind.TOOL_CALL}),
     origins=frozenset({Origin.MODEL}),
-    # Answers that repeat so much as a quarter unit (some twenty words in a row) are rare.
-    unit=0.25,
+    # Answers that repeat so much as a tenth of a unit (some eighteen words in a row) are rare.
+    unit=0.1,
     contextual=True,
     taxonomy=("OWASP LLM08:2026", "AML.T0056"),
 )

@@ -18,6 +18,8 @@ SPEC: Final = DetectorSpec(
     steps=frozenset({Step.RESPONSE}),
     kinds=frozenset({PartKind.TEXT, PartKind.TOOL_CALL}),
     origins=frozenset({Origin.MODEL}),
+    # One secret is one too many, whatever else the answer holds.
+    unit=0.2,
     effect=Effect.REDACT,
     taxonomy=("OWASP LLM02:2026", "AML.T0057"),
 )
