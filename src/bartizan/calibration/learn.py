@@ -74,7 +74,7 @@ def propose(
     """Propose a table from live points.
 
     Args:
-        points: Live interactions, oldest first.
+        points: Live interactions, in any order.
         now: Seconds since the epoch.
         rate: The false-alarm rate asked for.
         guards: The guards.
@@ -84,7 +84,7 @@ def propose(
         in_force: The table in force, whose fitted states and other cells are kept.
         name: The new table's name.
     """
-    ripe = [p for p in points if p.time <= now - guards.quarantine_s]
+    ripe = sorted((p for p in points if p.time <= now - guards.quarantine_s), key=lambda p: p.time)
     capped = _capped(ripe, guards.principal_share)
     try:
         table = build_table(

@@ -214,7 +214,8 @@ class Gateway:
 
     def _cell_status(self, system: Served, cell: str, rate: float) -> CellStatus:
         table = system.pipeline.table
-        flagged, total = self.store.alarm_counts(system.config.name, cell)
+        # What an earlier table flagged says nothing about this one.
+        flagged, total = self.store.alarm_counts(system.config.name, cell, table.created)
         low, high = clopper_pearson(flagged, total)
         source: Any = table.cells[cell].source
         return CellStatus(
