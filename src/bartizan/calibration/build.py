@@ -62,16 +62,27 @@ def build_table(
             f"{most} benign interactions are too few to calibrate",
             hint=f"give at least {MIN_POINTS}; 574 certify a rate of 1 in 100, 5,754 one of 1 in 1,000",
         )
-    return decode(encode(Table(name, created, cells, fitted or {}, dict(versions), trim)))
+    return decode(encode(Table(name, created, _completed(cells), fitted or {}, dict(versions), trim)))
 
 
 def with_missing_cells(table: Table, other: Table) -> Table:
     """Return a table completed with the cells that only another table has."""
     missing = {n: c for n, c in other.cells.items() if n not in table.cells}
-    if not missing:
-        return table
-    cells = dict(sorted({**table.cells, **missing}.items()))
+    cells = _completed(dict(sorted({**table.cells, **missing}.items())))
     return decode(encode(replace(table, cells=cells, versions={**other.versions, **table.versions})))
+
+
+def _completed(cells: Mapping[str, Cell]) -> dict[str, Cell]:
+    """Lend each cell the references that only other cells have.
+
+    A request with a tool's result also holds a user's words, whose benign scores were seen in
+    requests without tools. Stage 1 may use any reference: stage 2 ranks what comes out of it.
+    """
+    known = {key: reference for cell in cells.values() for key, reference in cell.references.items()}
+    return {
+        name: replace(cell, references=dict(sorted({**known, **cell.references}.items())))
+        for name, cell in cells.items()
+    }
 
 
 def _cell(

@@ -98,6 +98,13 @@ def test_cells_missing_here_come_from_elsewhere_and_keep_their_source():
     assert both.cells["request.user"] == own.cells["request.user"]
 
 
+def test_cells_lend_each_other_references_they_have_not():
+    table = table_of(points(100, names=("text.a",)) + points(100, "request.data", seed=1, names=("text.b",)))
+    user, data = table.cells["request.user"], table.cells["request.data"]
+    assert set(user.references) == set(data.references) == {"text.a", "text.b"}
+    assert data.references["text.a"] == user.references["text.a"]
+
+
 def test_a_rate_that_cannot_be_certified_is_not_claimed():
     table = table_of(points(500))
     level = table.level("request.user", 1e-4)
