@@ -145,6 +145,15 @@ class Listen(_Model):
     port: int = Field(default=8080, ge=0, le=65535)
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = Field(
+        default=None, description="Certificate authority that clients must have a certificate of (mTLS)."
+    )
+
+    @model_validator(mode="after")
+    def _whole_tls(self) -> Listen:
+        if (self.tls_cert is None) != (self.tls_key is None) or (self.tls_client_ca and not self.tls_cert):
+            raise ValueError("tls_cert and tls_key go together, and tls_client_ca needs both")
+        return self
 
 
 class Admin(_Model):
@@ -289,7 +298,7 @@ def _anchored(config: Config, base: Path) -> Config:
         for s in config.systems
     )
     data = config.data.model_copy(
-        update={"tls_cert": anchor(config.data.tls_cert), "tls_key": anchor(config.data.tls_key)}
+        update={k: anchor(getattr(config.data, k)) for k in ("tls_cert", "tls_key", "tls_client_ca")}
     )
     store = config.store.model_copy(update={"path": anchor(config.store.path)})
     return config.model_copy(update={"systems": systems, "store": store, "data": data})

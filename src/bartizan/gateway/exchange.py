@@ -26,6 +26,7 @@ from bartizan.gateway.body import (
     with_length,
 )
 from bartizan.gateway.enforce import complete, edits
+from bartizan.gateway.http import SUBJECT
 from bartizan.gateway.metrics import Metrics, action_of
 from bartizan.gateway.recording import Recorder, record_of, step_record
 from bartizan.gateway.served import Served
@@ -137,7 +138,7 @@ class Exchange:
         self._model, self._stream = request.model, request.stream
         client = self._scope.get("client")
         self._principal = self._system.identifier.principal(
-            headers, client[0] if client else "", request.session_seed
+            headers, client[0] if client else "", request.session_seed, self._scope.get(SUBJECT, "")
         )
         if self._protocol.kind == "chat":
             judging = self._judge(Step.REQUEST, request.parts + opaque_parts(request.unjudged))

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, cast
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+SUBJECT = "bartizan.client_subject"
+"""Where the ASGI scope holds the subject of a verified client certificate."""
 
 _LARGEST_READ = 262_144
 """Bytes that one read may bring; the rest of a request may come together with its head."""
@@ -20,6 +23,12 @@ def _refusal(status: bytes, message: bytes, code: bytes) -> bytes:
 _TOO_LARGE = _refusal(b"431 Request Header Fields Too Large", b"the request head is too large", b"headers")
 _TOO_SLOW = _refusal(b"408 Request Timeout", b"the request head came too slowly", b"timeout")
 _MALFORMED = _refusal(b"400 Bad Request", b"this is not HTTP/1.1 as it should be", b"malformed_http")
+
+
+def _subject_of(certificate: Any) -> str:
+    """Return the subject of a verified client certificate, as ``name=value`` pairs, or nothing."""
+    pairs = (pair for names in (certificate or {}).get("subject", ()) for pair in names)
+    return ",".join(f"{name}={value}" for name, value in pairs)
 
 
 def limited_protocol(  # noqa: C901 - one small class, counted as one function
@@ -38,10 +47,12 @@ def limited_protocol(  # noqa: C901 - one small class, counted as one function
         _head_bytes = 0
         _unparsed_bytes = 0
         _in_head = False
+        _subject = ""
         _head_timer: asyncio.TimerHandle | None = None
 
         def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
             super().connection_made(transport)
+            self._subject = _subject_of(transport.get_extra_info("peercert"))
             self._start_timer()
 
         def connection_lost(self, exc: Exception | None) -> None:
@@ -53,6 +64,8 @@ def limited_protocol(  # noqa: C901 - one small class, counted as one function
             self._in_head = True
             self._start_timer()
             super().on_message_begin()
+            if self._subject:
+                cast("dict[str, Any]", self.scope)[SUBJECT] = self._subject
 
         def on_url(self, url: bytes) -> None:
             super().on_url(url)

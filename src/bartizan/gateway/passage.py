@@ -20,6 +20,7 @@ from bartizan.gateway.body import (
     with_length,
 )
 from bartizan.gateway.exchange import CLIENT_GONE, UPSTREAM_STATUS, UPSTREAM_WORDS, Context
+from bartizan.gateway.http import SUBJECT
 from bartizan.gateway.recording import record_of
 from bartizan.gateway.served import Served
 from bartizan.gateway.upstream import UpstreamError
@@ -84,7 +85,9 @@ class Passage:
 
     async def _relay(self, path: str) -> None:
         headers, limits, client = header_map(self._scope), self._context.limits, self._scope.get("client")
-        self._principal = self._system.identifier.principal(headers, client[0] if client else "", "")
+        self._principal = self._system.identifier.principal(
+            headers, client[0] if client else "", "", self._scope.get(SUBJECT, "")
+        )
         body = await read_body(
             self._receive, headers, limit=limits.body_bytes, timeout_s=limits.body_timeout_s
         )

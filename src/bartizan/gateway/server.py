@@ -261,6 +261,11 @@ class Gateway:
                 "ssl_keyfile": _optional(config.data.tls_key),
             }
             options |= {"ssl_version": ssl.PROTOCOL_TLS_SERVER}
+            if config.data.tls_client_ca is not None:
+                options |= {
+                    "ssl_ca_certs": str(config.data.tls_client_ca),
+                    "ssl_cert_reqs": ssl.CERT_REQUIRED,
+                }
         return _Server(uvicorn.Config(self.plane, http=protocol, loop="none", **options))
 
     def _admin_server(self) -> _Server:
