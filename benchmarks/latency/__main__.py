@@ -53,7 +53,9 @@ def main() -> int:
     chosen = tuple(p for p in offered if not args.only or p.name in args.only)
     seconds = args.seconds or (QUICK_SECONDS if args.quick else SECONDS)
     connections = (GOALS_AT,) if args.quick else CONNECTIONS
-    results = measure(chosen, seconds, connections, lambda text: say.print(text, highlight=False))
+    results = measure(
+        chosen, seconds, connections, lambda text: say.print(text, highlight=False, markup=False)
+    )
     if args.json is not None:
         text = json.dumps(document(results, chosen, args.python), indent=1)
         if str(args.json) == "-":

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from benchmarks.latency.load import Load
@@ -50,7 +51,7 @@ def show(console: Console, results: Results, peers: tuple[Peer, ...]) -> None:
         console.print(_whole_table(results, count, inspects))
     console.print(_stream_table(results, inspects))
     for name, why in results.missing:
-        console.print(f"[yellow]{name} was not measured:[/] {why}")
+        console.print(f"[yellow]{name} was not measured:[/] {escape(why)}")
     lost = sum(c.dropped for c in results.cells)
     if lost:
         console.print(f"[red]{lost} exchanges were served and not recorded: the disk was too slow[/]")
@@ -87,11 +88,13 @@ def _stream_table(results: Results, inspects: set[str]) -> Table:
     for cell in results.cells:
         if cell.kind != "stream":
             continue
-        got, base = cell.load, direct.load if direct else cell.load
+        got = cell.load
         per_chunk = cell.cpu_us / CHUNKS if cell.cpu_us else None
         table.add_row(
-            cell.peer, f"{got.p50_us / 1e3:.1f}", f"{(got.p50_us - base.p50_us) / 1e3:+.1f}",
-            f"{got.first_us / 1e3:.2f}", f"{(got.first_us - base.first_us) / 1e3:+.2f}",
+            cell.peer, f"{got.p50_us / 1e3:.1f}",
+            f"{(got.p50_us - direct.load.p50_us) / 1e3:+.1f}" if direct else "",
+            f"{got.first_us / 1e3:.2f}",
+            f"{(got.first_us - direct.load.first_us) / 1e3:+.2f}" if direct else "",
             f"{cell.cpu_us:,.0f}" if cell.cpu_us else "",
             _held(per_chunk, "{:.1f}", GOAL_CHUNK_US if cell.peer in inspects else None, below=True),
             _held(ratio(results, cell, NGINX), "{:.2f}", None),

@@ -41,6 +41,9 @@ from bartizan.types import (
 MAX_FINDINGS = 32
 """Findings kept per verdict, strangest first; a batch of hostile rows must not fill the ledger."""
 
+INLINE_CHARS = 65_536
+"""Longer texts take even the cheap detectors milliseconds: they go where the learned ones run."""
+
 PARTS_COUNTED = 16
 """Text parts beyond these no longer weigh against a finding: what has many parts is made by the
 client, who could otherwise hide an attack among hundreds of small ones."""
@@ -157,7 +160,7 @@ class Pipeline:
         return self.finish(pending, self.run_learned(pending) if pending.learned else None)
 
     def start(self, interaction: Interaction) -> Pending:
-        """Run the cheap detectors and list the learned ones that are still to run."""
+        """Run the cheap detectors and list what is still to run: the learned ones, and long texts."""
         pending = Pending(interaction, _Features(interaction), self._clock_ns() + self._deadline_ns)
         current = _current_turn(interaction)
         cheap: list[tuple[_Slot, Part]] = []
@@ -179,7 +182,8 @@ class Pipeline:
                     why = f"{slot.spec.name} needs the model's outputs, which were not given"
                     pending.unjudged.append(Unjudged(part.path, why))
                     continue
-                (pending.learned if slot.spec.learned else cheap).append((slot, part))
+                dear = slot.spec.learned or len(part.text) > INLINE_CHARS
+                (pending.learned if dear else cheap).append((slot, part))
         self._run(pending, cheap)
         return pending
 

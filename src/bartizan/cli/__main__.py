@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -20,6 +21,8 @@ VERBS = {
     "ledger": "verify the record, or prove that an exchange is in it",
     "config": "check a configuration, or print its schema",
 }
+
+DEBUG_ENV = "BARTIZAN_DEBUG"
 
 EPILOG = """\
 exit codes:
@@ -52,6 +55,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         # Whoever read our output has seen enough.
         sys.stderr.close()
         return 0
+    except Exception as error:
+        if os.environ.get(DEBUG_ENV):
+            raise
+        print(f"bartizan: internal error: {type(error).__name__}: {error}", file=sys.stderr)
+        print(f"  hint: please report it, with what {DEBUG_ENV}=1 prints", file=sys.stderr)
+        return 3
 
 
 def _parser(verb: str | None) -> argparse.ArgumentParser:

@@ -25,6 +25,8 @@ from bartizan.types import Part
 FLAGS: Final = frozenset({"gbeng", "gbsct", "gbwls"})
 OTHER_FLAGS_ALLOWED: Final = 3
 """Subdivision flags that no vendor draws, yet well formed; more of them are a message."""
+ENOUGH: Final = 10_000
+"""Unexplained characters after which nobody needs to know how many more there are."""
 MARKS_ALLOWED: Final = 2
 """Marks of direction that stray into plain text by copy and paste."""
 
@@ -97,9 +99,10 @@ def _runs(read: Traced) -> Iterator[Hidden]:
     text = read.text
     bidi_excused = _bidi_excused(text)
     flags_left = OTHER_FLAGS_ALLOWED
+    found = 0
     at = [i for i, c in enumerate(text) if c in INVISIBLE_SET]
     first = 0
-    while first < len(at):
+    while first < len(at) and found < ENOUGH:
         last = first
         while last + 1 < len(at) and at[last + 1] == at[last] + 1:
             last += 1
@@ -112,6 +115,7 @@ def _runs(read: Traced) -> Iterator[Hidden]:
             if known or flags_left >= 0:
                 continue
         odd = [c for i, c in enumerate(run) if not _explained(text, start + i, bidi_excused)]
+        found += len(odd)
         if odd:
             yield Hidden(_kind(odd), len(odd), *read.source_span(start, end))
 

@@ -49,7 +49,7 @@ CLIENT_GONE = 499
 """Status recorded when the client left before its answer; nginx's number for it."""
 
 WATCH_AFTER_S = 1.0
-"""A whole answer that takes longer than this is given up if the client leaves."""
+"""An exchange that takes longer than this is given up if the client leaves; most are over before."""
 
 UPSTREAM_STATUS = {"timeout": 504, "unsendable": 400}
 UPSTREAM_WORDS = {
@@ -166,9 +166,11 @@ class Exchange:
         outgoing = forwarded(headers, self._system.token)
         try:
             began = time.perf_counter_ns()
-            async with self._system.upstream.send(self._scope["method"], target, outgoing, body) as answer:
-                self._waited += time.perf_counter_ns() - began
-                await self._relay(request, answer)
+            sending = self._system.upstream.send(self._scope["method"], target, outgoing, body)
+            with Watch(self._receive, WATCH_AFTER_S):
+                async with sending as answer:
+                    self._waited += time.perf_counter_ns() - began
+                    await self._relay(request, answer)
         except UpstreamError as error:
             await self._upstream_failed(error.reason)
         except ProtocolError as error:
@@ -178,8 +180,7 @@ class Exchange:
     async def _relay(self, request: ParsedRequest, answer: Answer) -> None:
         if answer.status >= 300:
             self._note = f"the upstream answered {answer.status}; passed through unjudged"
-            with Watch(self._receive, WATCH_AFTER_S):
-                body = await self._timed(self._whole(answer))
+            body = await self._timed(self._whole(answer))
             await self._reply(answer.status, returned(answer.headers, self._id, length=len(body)), body)
             return
         kind, coding = _named(answer, b"content-type"), _named(answer, b"content-encoding")
@@ -196,8 +197,7 @@ class Exchange:
         await self._relay_whole(request, answer)
 
     async def _relay_whole(self, request: ParsedRequest, answer: Answer) -> None:
-        with Watch(self._receive, WATCH_AFTER_S):
-            body = await self._timed(self._whole(answer))
+        body = await self._timed(self._whole(answer))
         names = {k.decode("latin-1"): v.decode("latin-1") for k, v in answer.headers}
         parsed = self._protocol.parse_response(request, names, body)
         parts = parsed.parts + opaque_parts(parsed.unjudged)
@@ -227,10 +227,9 @@ class Exchange:
         headers = [(k, v) for k, v in headers if k != b"content-length"]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         try:
-            with Watch(self._receive, 0):
-                await self._pump(answer, judge)
+            await self._pump(answer, judge)
         finally:
-            self._conclude(request, judge)
+            await self._conclude(request, judge)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _pump(self, answer: Answer, judge: StreamJudge) -> None:
@@ -266,7 +265,7 @@ class Exchange:
             await deliver(self._send, data)
             self._waited += time.perf_counter_ns() - began
 
-    def _conclude(self, request: ParsedRequest, judge: StreamJudge) -> None:
+    async def _conclude(self, request: ParsedRequest, judge: StreamJudge) -> None:
         """Judge the streamed answer as a whole, for the record and for the conversation's memory."""
         parts = judge.parts()
         if judge.overlong:
@@ -274,7 +273,9 @@ class Exchange:
         if not parts:
             return
         interaction = self._interaction(Step.RESPONSE, parts, request.parts)
-        verdict = self._system.pipeline.judge(interaction)
+        verdict = await asyncio.get_running_loop().run_in_executor(
+            self._context.learned, self._system.pipeline.judge, interaction
+        )
         stopped = judge.stopped_by or judge.redacted_by
         if stopped is not None and stopped.effect > verdict.effect:
             verdict = msgspec.structs.replace(stopped, measured=verdict.measured)

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from pyreqwest.client import Client, ClientBuilder
-from pyreqwest.exceptions import PyreqwestError, RequestTimeoutError
+from pyreqwest.exceptions import BodyDecodeError, PyreqwestError, ReadError, RequestTimeoutError
 from pyreqwest.request import StreamRequest
 from pyreqwest.response import Response
 
@@ -93,6 +93,9 @@ class _Sending:
             return _Answer(await self._request.__aenter__())
         except RequestTimeoutError as error:
             raise UpstreamError("timeout") from error
+        except (ReadError, BodyDecodeError) as error:
+            # The head came; what was read ahead of the body broke off.
+            raise UpstreamError("broken") from error
         except PyreqwestError as error:
             raise UpstreamError("unreachable") from error
 
@@ -136,7 +139,8 @@ class PyreqwestUpstream:
             request = self._client.request(method, self._base + path).headers(_sendable(headers))
             if body:
                 request = request.body_bytes(body)
-            # Without a limit of 0 the head waits for 64 KiB of body, and no stream flows.
+            # Without a limit of 0 the head waits for 64 KiB of body: no stream flows, and a client
+            # that leaves is not let go of.
             return _Sending(request.streamed_read_buffer_limit(0).build_streamed())
         except (ValueError, PyreqwestError) as error:
             raise UpstreamError("unsendable") from error

@@ -20,7 +20,7 @@ from bartizan.store.segments import SegmentLog
 from bartizan.store.tables import SCHEMA, exchanges, measured, metadata, minutes, progress
 
 BATCH_RECORDS = 1_000
-PAUSE_S = 0.1
+PAUSE_S = 0.25
 START_S = 2.0
 RETRY_S = 0.5
 RETRY_LONGEST_S = 30.0
