@@ -26,34 +26,17 @@ from bartizan.detectors.rows.energy import Energy
 from bartizan.detectors.rows.margin import Margin
 from bartizan.detectors.rows.neighbours import Neighbours
 from bartizan.detectors.rows.range import Range
+from bartizan.features.once import OncePerInteraction
 from bartizan.types import FloatArray, Interaction, Origin, Part, PartKind, Principal, Rows, Step
 
 RATE = 0.01
 CLEAN = "clean"
 
 
-class OncePerPart:
-    """Computes each feature once per part."""
-
-    def __init__(self, part: Part) -> None:
-        self.interaction = Interaction(
-            "benchmark", "digits", Step.EXCHANGE, Principal("b", "header"), (part,)
-        )
-        self._made = {}
-
-    def of_part(self, make, part):
-        key = make, id(part)
-        if key not in self._made:
-            self._made[key] = make(part)
-        return self._made[key]
-
-    def of_interaction(self, make):
-        return make(self.interaction)
-
-
 def scores_of(detectors, model: Classifier, inputs: FloatArray) -> dict[str, FloatArray]:
     part = Part(PartKind.ROWS, Origin.USER, rows=Rows(inputs, model.probabilities(inputs)))
-    features = OncePerPart(part)
+    nobody = Principal("benchmark", "address")
+    features = OncePerInteraction(Interaction("", "digits", Step.EXCHANGE, nobody, (part,)))
     return {d.spec.name: np.array(d.score(part, features).values) for d in detectors}
 
 

@@ -12,16 +12,17 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, TypeVar, cast
+from typing import TypeVar, cast
 
-from bartizan.calibration.cells import CELLS, cell_of, score_key
+from bartizan.calibration.cells import CELLS, cell_of
+from bartizan.calibration.plan import Slot, cell_plan, ready
 from bartizan.calibration.table import Cell, Level, Table
 from bartizan.features.memory import Memory
+from bartizan.features.once import OncePerInteraction
 from bartizan.policy.decide import Policy, decide
-from bartizan.ports import Detector, Fittable, Unavailable
+from bartizan.ports import Detector, Unavailable
 from bartizan.types import (
     Coverage,
-    DetectorSpec,
     Effect,
     Evidence,
     Fault,
@@ -51,24 +52,15 @@ client, who could otherwise hide an attack among hundreds of small ones."""
 T = TypeVar("T")
 
 
-@dataclass(frozen=True, slots=True)
-class _Slot:
-    detector: Detector
-    spec: DetectorSpec
-    key: str
-    fault: Fault | None
-    scores: bool
-
-
 @dataclass(slots=True)
 class Pending:
     """An interaction on its way through the pipeline."""
 
     interaction: Interaction
-    features: _Features
+    features: OncePerInteraction
     deadline_ns: int
-    learned: list[tuple[_Slot, Part]] = field(default_factory=list)
-    scored: list[tuple[_Slot, Part, tuple[float, ...]]] = field(default_factory=list)
+    learned: list[tuple[Slot, Part]] = field(default_factory=list)
+    scored: list[tuple[Slot, Part, tuple[float, ...]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
     remembered: list[str] = field(default_factory=list)
@@ -77,32 +69,10 @@ class Pending:
     unjudged: list[Unjudged] = field(default_factory=list)
     units: int = 0
 
-    def expire(self, remaining: Sequence[tuple[_Slot, Part]]) -> None:
+    def expire(self, remaining: Sequence[tuple[Slot, Part]]) -> None:
         """Note detectors that could not answer in time."""
         for slot, part in remaining:
             self.faults.append(Fault(slot.spec.name, FaultReason.TIMEOUT, "deadline passed", part.path))
-
-
-class _Features:
-    """Implements :class:`bartizan.ports.Features` for one interaction."""
-
-    __slots__ = ("_of_interaction", "_of_part", "interaction")
-
-    def __init__(self, interaction: Interaction) -> None:
-        self.interaction = interaction
-        self._of_part: dict[tuple[Any, int], Any] = {}
-        self._of_interaction: dict[Any, Any] = {}
-
-    def of_part(self, make: Callable[[Part], T], part: Part) -> T:
-        key = (make, id(part))
-        if key not in self._of_part:
-            self._of_part[key] = make(part)
-        return cast("T", self._of_part[key])
-
-    def of_interaction(self, make: Callable[[Interaction], T]) -> T:
-        if make not in self._of_interaction:
-            self._of_interaction[make] = make(self.interaction)
-        return cast("T", self._of_interaction[make])
 
 
 class Pipeline:
@@ -142,8 +112,8 @@ class Pipeline:
 
     def calibrate(self, table: Table) -> None:
         """Put another calibration in force, for interactions that start from now on."""
-        ready = [_ready(d, table) for d in self.detectors]
-        self._plan = {name: _cell_plan(name, ready, table) for name in CELLS}
+        usable = [ready(d, table) for d in self.detectors]
+        self._plan = {name: cell_plan(name, usable, table) for name in CELLS}
         # One assignment, so that an interaction never meets one table's levels with another's ranks.
         self._in_force = table, {name: table.level(name, self.rate) for name in table.cells}
         if self._memory is not None:
@@ -161,9 +131,9 @@ class Pipeline:
 
     def start(self, interaction: Interaction) -> Pending:
         """Run the cheap detectors and list what is still to run: the learned ones, and long texts."""
-        pending = Pending(interaction, _Features(interaction), self._clock_ns() + self._deadline_ns)
+        pending = Pending(interaction, OncePerInteraction(interaction), self._clock_ns() + self._deadline_ns)
         current = _current_turn(interaction)
-        cheap: list[tuple[_Slot, Part]] = []
+        cheap: list[tuple[Slot, Part]] = []
         plan = self._plan[cell_of(interaction)]
         for index, part in enumerate(interaction.parts):
             slots = plan[part.kind, part.origin]
@@ -239,7 +209,7 @@ class Pipeline:
             self._memorise(interaction, pending, verdict)
         return verdict
 
-    def _run(self, pending: Pending, work: Sequence[tuple[_Slot, Part]]) -> None:
+    def _run(self, pending: Pending, work: Sequence[tuple[Slot, Part]]) -> None:
         clock = self._clock_ns
         began = clock()
         for done, (slot, part) in enumerate(work):
@@ -258,7 +228,7 @@ class Pipeline:
                 self._on_timing(slot.spec.name, ended - began)
             began = ended
 
-    def _score(self, pending: Pending, slot: _Slot, part: Part) -> tuple[float, ...] | None:
+    def _score(self, pending: Pending, slot: Slot, part: Part) -> tuple[float, ...] | None:
         spec = slot.spec
         # Looking a cheap detector's score up costs as much as making it.
         cached = spec.learned and self._memory is not None and not spec.contextual and part.rows is None
@@ -302,7 +272,7 @@ class Pipeline:
         self, pending: Pending, cell: Cell, calibration: str, threshold: float
     ) -> tuple[Finding, ...]:
         penalty = math.log(max(1, pending.units))
-        strange: list[tuple[float, _Slot, Part, int, float, PValue]] = []
+        strange: list[tuple[float, Slot, Part, int, float, PValue]] = []
         for slot, part, values in pending.scored:
             reference = cell.references.get(slot.key)
             if reference is None:
@@ -320,7 +290,7 @@ class Pipeline:
         )
 
     def _finding(
-        self, pending: Pending, slot: _Slot, part: Part, unit: int, value: float, p_value: PValue
+        self, pending: Pending, slot: Slot, part: Part, unit: int, value: float, p_value: PValue
     ) -> Finding:
         try:
             evidence = slot.detector.evidence(part, pending.features, unit)
@@ -369,48 +339,6 @@ class Pipeline:
 def opaque_parts(unjudged: Sequence[tuple[str, str]]) -> tuple[Part, ...]:
     """Return parts that stand for content no part could hold, given as ``(path, why)``."""
     return tuple(Part(PartKind.OPAQUE, Origin.USER, path=path, name=why) for path, why in unjudged)
-
-
-def _ready(detector: Detector, table: Table) -> tuple[Detector, Fault | None]:
-    """Return the detector as it can be used with a table, and why it can't, if so."""
-    spec = detector.spec
-    if spec.needs_fit:
-        state = table.fitted.get(spec.name)
-        if state is None:
-            return detector, Fault(
-                spec.name, FaultReason.UNCALIBRATED, "needs reference rows: run `bartizan calibrate`"
-            )
-        detector = cast("Fittable", detector).with_state(state)
-    calibrated_with = table.versions.get(spec.name)
-    if calibrated_with is not None and calibrated_with != spec.version:
-        detail = f"calibrated as version {calibrated_with}, this is {spec.version}"
-        return detector, Fault(spec.name, FaultReason.UNCALIBRATED, detail)
-    return detector, None
-
-
-def _cell_plan(
-    name: str, ready: Sequence[tuple[Detector, Fault | None]], table: Table
-) -> dict[tuple[PartKind, Origin], tuple[_Slot, ...]]:
-    """Return, for every kind and origin of part, the detectors that look at it in a cell."""
-    step = Step(name.partition(".")[0])
-    cell = table.cells.get(name)
-    references = cell.references if cell is not None else {}
-    plan = {}
-    for kind in PartKind:
-        for origin in Origin:
-            slots = []
-            for detector, fault in ready:
-                spec = detector.spec
-                if step not in spec.steps or kind not in spec.kinds or origin not in spec.origins:
-                    continue
-                key = score_key(spec, origin)
-                missing = Fault(spec.name, FaultReason.UNCALIBRATED, f"no calibration of {key} in {name}")
-                problem = fault or (None if key in references else missing)
-                # Without a reference it still scores: that is how calibrations are learnt.
-                scores = not spec.needs_fit or spec.name in table.fitted
-                slots.append(_Slot(detector, spec, key, problem, scores))
-            plan[kind, origin] = tuple(slots)
-    return plan
 
 
 def _current_turn(interaction: Interaction) -> int:

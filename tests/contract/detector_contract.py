@@ -7,7 +7,7 @@ import time
 import numpy as np
 
 from bartizan.features.digest import digest_text
-from bartizan.pipeline import _Features
+from bartizan.features.once import OncePerInteraction
 from bartizan.ports import Unavailable
 from bartizan.types import Interaction, Origin, Part, PartKind, Principal, Rows, Step
 
@@ -80,7 +80,7 @@ def features_for(spec, part):
     context = (
         (Part(PartKind.TEXT, Origin.OPERATOR, "/c", OPERATOR, digest="op"),) if step is Step.RESPONSE else ()
     )
-    return _Features(Interaction("i", "s", step, Principal("p", "address"), (part,), context))
+    return OncePerInteraction(Interaction("i", "s", step, Principal("p", "address"), (part,), context))
 
 
 def score(detector, part):

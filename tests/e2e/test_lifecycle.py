@@ -261,7 +261,8 @@ def test_when_nothing_can_be_recorded(
         ledger.full = False
         # The request that finds out that recording works again may still be refused, no other is.
         assert [post(gateway.url, PATH, ask())[0] for _ in range(2)][1] == 200
-        wait_for(lambda: len(ledger.taken) == 2, 5)
+        # A record comes a moment after its answer: one of before may come now.
+        wait_for(lambda: len(ledger.taken) >= 2, 5)
 
 
 def test_a_stopped_gateway_leaves_a_ledger_that_verifies(

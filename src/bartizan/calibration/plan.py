@@ -1,0 +1,74 @@
+"""Which detectors look at what in a calibration cell, and which of them can't answer there."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from bartizan.calibration.cells import score_key
+from bartizan.calibration.table import Table
+from bartizan.ports import Detector, Fittable
+from bartizan.types import DetectorSpec, Fault, FaultReason, Origin, PartKind, Step
+
+
+@dataclass(frozen=True, slots=True)
+class Slot:
+    """A detector's place in a cell.
+
+    Attributes:
+        detector: The detector, with its fitted state where it has one.
+        spec: Its spec.
+        key: The name under which its scores are calibrated here.
+        fault: Why its scores mean nothing here, if so.
+        scores: Whether it can score at all; without a reference it can, and that is how
+            calibrations are learnt.
+    """
+
+    detector: Detector
+    spec: DetectorSpec
+    key: str
+    fault: Fault | None
+    scores: bool
+
+
+def ready(detector: Detector, table: Table) -> tuple[Detector, Fault | None]:
+    """Return the detector as it can be used with a table, and why it can't, if so."""
+    spec = detector.spec
+    if spec.needs_fit:
+        state = table.fitted.get(spec.name)
+        if state is None:
+            return detector, Fault(
+                spec.name, FaultReason.UNCALIBRATED, "needs reference rows: run `bartizan calibrate`"
+            )
+        detector = cast("Fittable", detector).with_state(state)
+    calibrated_with = table.versions.get(spec.name)
+    if calibrated_with is not None and calibrated_with != spec.version:
+        detail = f"calibrated as version {calibrated_with}, this is {spec.version}"
+        return detector, Fault(spec.name, FaultReason.UNCALIBRATED, detail)
+    return detector, None
+
+
+def cell_plan(
+    name: str, usable: Sequence[tuple[Detector, Fault | None]], table: Table
+) -> dict[tuple[PartKind, Origin], tuple[Slot, ...]]:
+    """Return, for every kind and origin of part, the detectors that look at it in a cell."""
+    step = Step(name.partition(".")[0])
+    cell = table.cells.get(name)
+    references = cell.references if cell is not None else {}
+    plan = {}
+    for kind in PartKind:
+        for origin in Origin:
+            slots = []
+            for detector, fault in usable:
+                spec = detector.spec
+                if step not in spec.steps or kind not in spec.kinds or origin not in spec.origins:
+                    continue
+                key = score_key(spec, origin)
+                missing = Fault(spec.name, FaultReason.UNCALIBRATED, f"no calibration of {key} in {name}")
+                problem = fault or (None if key in references else missing)
+                # Without a reference it still scores: that is how calibrations are learnt.
+                scores = not spec.needs_fit or spec.name in table.fitted
+                slots.append(Slot(detector, spec, key, problem, scores))
+            plan[kind, origin] = tuple(slots)
+    return plan
