@@ -157,7 +157,8 @@ def test_the_ledger_verifies(
 ) -> None:
     path, records, _ = lived
     assert main(["ledger", "verify", "--store", str(path / "data")]) == 0
-    assert str(len(records)) in capsys.readouterr().out
+    # One entry of the ledger's own names its key.
+    assert capsys.readouterr().out.partition("entries")[2].split()[0] == str(len(records) + 1)
     (segment, *_) = sorted((path / "data" / "ledger").rglob("*.seg*"))
     spoiled = bytearray(segment.read_bytes())
     spoiled[len(spoiled) // 2] ^= 1
