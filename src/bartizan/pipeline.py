@@ -1,14 +1,15 @@
 """The inline stages, in order: features, detectors, calibration, policy. The only file where they meet.
 
 An interaction is judged in three moves, so that a gateway can run the dear middle one off
-its event loop: :meth:`Pipeline.start` runs the cheap detectors, :meth:`Pipeline.run_learned`
-the learned ones, :meth:`Pipeline.finish` calibrates and decides. :meth:`Pipeline.judge` does
+its event loop: :meth:`Pipeline.start` runs the cheap detectors, :meth:`Pipeline.run_deferred`
+the learned ones and long texts, :meth:`Pipeline.finish` calibrates and decides; :meth:`Pipeline.judge` does
 all three.
 """
 
 from __future__ import annotations
 
 import math
+import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -59,7 +60,7 @@ class Pending:
     interaction: Interaction
     features: OncePerInteraction
     deadline_ns: int
-    learned: list[tuple[Slot, Part]] = field(default_factory=list)
+    deferred: list[tuple[Slot, Part]] = field(default_factory=list)
     scored: list[tuple[Slot, Part, tuple[float, ...]]] = field(default_factory=list)
     faults: list[Fault] = field(default_factory=list)
     judged: list[str] = field(default_factory=list)
@@ -127,9 +128,18 @@ class Pipeline:
     def judge(self, interaction: Interaction) -> Verdict:
         """Judge an interaction in this thread."""
         pending = self.start(interaction)
-        return self.finish(pending, self.run_learned(pending) if pending.learned else None)
+        return self.finish(pending, self.run_deferred(pending) if pending.deferred else None)
 
-    def start(self, interaction: Interaction) -> Pending:
+    def glance(self, interaction: Interaction) -> Verdict:
+        """Judge a stretch of a stream with every cheap detector, here and now, and remember nothing.
+
+        Learned detectors look at the whole answer, at its end.
+        """
+        pending = self.start(interaction, inline_chars=sys.maxsize)
+        pending.deferred.clear()
+        return self.finish(pending, remember=False)
+
+    def start(self, interaction: Interaction, *, inline_chars: int = INLINE_CHARS) -> Pending:
         """Run the cheap detectors and list what is still to run: the learned ones, and long texts."""
         pending = Pending(interaction, OncePerInteraction(interaction), self._clock_ns() + self._deadline_ns)
         current = _current_turn(interaction)
@@ -152,35 +162,35 @@ class Pipeline:
                     why = f"{slot.spec.name} needs the model's outputs, which were not given"
                     pending.unjudged.append(Unjudged(part.path, why))
                     continue
-                dear = slot.spec.learned or len(part.text) > INLINE_CHARS
-                (pending.learned if dear else cheap).append((slot, part))
+                dear = slot.spec.learned or len(part.text) > inline_chars
+                (pending.deferred if dear else cheap).append((slot, part))
         self._run(pending, cheap)
         return pending
 
-    def run_learned(self, pending: Pending) -> Pending:
-        """Run the learned detectors; safe in another thread, and safe to abandon."""
-        learned = Pending(pending.interaction, pending.features, pending.deadline_ns)
-        self._run(learned, pending.learned)
-        return learned
+    def run_deferred(self, pending: Pending) -> Pending:
+        """Run what :meth:`start` put off; safe in another thread, and safe to abandon."""
+        done = Pending(pending.interaction, pending.features, pending.deadline_ns)
+        self._run(done, pending.deferred)
+        return done
 
-    def finish(self, pending: Pending, learned: Pending | None = None, *, remember: bool = True) -> Verdict:
+    def finish(self, pending: Pending, deferred: Pending | None = None, *, remember: bool = True) -> Verdict:
         """Calibrate and decide.
 
         Args:
             pending: What :meth:`start` returned.
             remember: Whether the conversation's memory keeps it; a passing look at a stretch of
                 a stream is not worth remembering.
-            learned: What :meth:`run_learned` returned; if it did not in time, the learned
-                detectors are faults.
+            deferred: What :meth:`run_deferred` returned; if it did not in time, those detectors
+                are faults.
         """
         interaction = pending.interaction
         table, levels = self._in_force
-        if learned is None:
-            pending.expire(pending.learned)
+        if deferred is None:
+            pending.expire(pending.deferred)
         else:
-            pending.scored += learned.scored
-            pending.faults += learned.faults
-            pending.unjudged += learned.unjudged
+            pending.scored += deferred.scored
+            pending.faults += deferred.faults
+            pending.unjudged += deferred.unjudged
         maxima: dict[str, float] = {}
         for slot, _, values in pending.scored:
             top = max(values, default=0.0)
@@ -190,7 +200,6 @@ class Pipeline:
         p_value, rate, findings = self._calibrated(pending, measured, table, levels)
         verdict = decide(
             self.policy,
-            step=interaction.step,
             parts=interaction.parts,
             findings=findings,
             faults=tuple(dict.fromkeys(pending.faults)),

@@ -7,7 +7,7 @@ from bartizan.calibration.build import build_table
 from bartizan.calibration.table import Table
 from bartizan.features.digest import digest_text
 from bartizan.features.memory import Memory
-from bartizan.pipeline import Pipeline, opaque_parts
+from bartizan.pipeline import INLINE_CHARS, Pipeline, opaque_parts
 from bartizan.policy.decide import Policy
 from bartizan.ports import Unavailable
 from bartizan.types import (
@@ -262,3 +262,15 @@ def test_an_attack_among_many_small_parts_is_still_found():
     attack = text("now!!!!!!!!!!!!!!!!!!!!", path="/messages/0/content/0")
     small = [text("a", path=f"/messages/0/content/{i}") for i in range(1, 500)]
     assert pipeline(Shouting()).judge(request(attack, *small)).effect is Effect.BLOCK
+
+
+def response(part):
+    return Interaction("id", "sys", Step.RESPONSE, ALICE, (part,))
+
+
+def test_a_glance_at_a_stream_looks_at_long_stretches_too():
+    loud = "x" * (2 * INLINE_CHARS) + "!" * 20
+    guard = pipeline(Shouting())
+    assert guard.glance(response(text(loud, Origin.MODEL))).effect is Effect.BLOCK
+    # Elsewhere so long a text is left for another thread, and is a fault if nobody gets to it.
+    assert guard.finish(guard.start(response(text(loud, Origin.MODEL)))).rule == "fault"

@@ -217,9 +217,7 @@ class Exchange:
         pipeline = self._system.pipeline
 
         def look(parts: tuple[Part, ...]) -> Verdict:
-            pending = pipeline.start(self._interaction(Step.RESPONSE, parts, request.parts))
-            pending.learned.clear()  # they look at the whole answer, at its end
-            return pipeline.finish(pending, remember=False)
+            return pipeline.glance(self._interaction(Step.RESPONSE, parts, request.parts))
 
         judge = StreamJudge(reader, look, mode=pipeline.policy.mode, record_id=self._id)
         self._status = answer.status
@@ -286,10 +284,10 @@ class Exchange:
         interaction = self._interaction(step, parts, context)
         pending = pipeline.start(interaction)
         learned = None
-        if pending.learned:
+        if pending.deferred:
             remaining = max(0.0, (pending.deadline_ns - time.perf_counter_ns()) / 1e9)
             work = asyncio.get_running_loop().run_in_executor(
-                self._context.learned, pipeline.run_learned, pending
+                self._context.learned, pipeline.run_deferred, pending
             )
             try:
                 learned = await asyncio.wait_for(work, remaining)

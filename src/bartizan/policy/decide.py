@@ -16,7 +16,6 @@ from bartizan.types import (
     Origin,
     Part,
     PValue,
-    Step,
     Verdict,
 )
 
@@ -43,7 +42,6 @@ class Policy:
 def decide(
     policy: Policy,
     *,
-    step: Step,
     parts: tuple[Part, ...],
     findings: tuple[Finding, ...],
     faults: tuple[Fault, ...],
@@ -73,7 +71,7 @@ def decide(
         asked.append((Effect.REDACT, "remembered"))
     if coverage.unjudged:
         asked.append((policy.on_unjudged, "unjudged"))
-    if _blinded(step, parts, faults):
+    if _blinded(parts, faults):
         asked.append((policy.on_fault, "fault"))
     if findings:
         asked.append((max(f.effect for f in findings), "false-alarm-rate"))
@@ -93,7 +91,7 @@ def decide(
     )
 
 
-def _blinded(step: Step, parts: tuple[Part, ...], faults: tuple[Fault, ...]) -> bool:
+def _blinded(parts: tuple[Part, ...], faults: tuple[Fault, ...]) -> bool:
     """Whether a fault hides content of an untrusted origin.
 
     A detector without calibration is not blinding: start-up refuses to enforce with one.

@@ -15,7 +15,6 @@ from bartizan.types import (
     Part,
     PartKind,
     PValue,
-    Step,
     Unjudged,
 )
 
@@ -30,7 +29,6 @@ def finding(effect):
 def decided(policy=None, findings=(), faults=(), unjudged=(), removed=(), parts=(PART,)):
     return decide(
         policy or Policy(Mode.ENFORCE),
-        step=Step.REQUEST,
         parts=parts,
         findings=tuple(findings),
         faults=tuple(faults),
