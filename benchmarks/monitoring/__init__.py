@@ -1,0 +1,1 @@
+"""Monitoring beside its peers: false alarms, delays, searches, triage, recalibration, swapped models."""

@@ -1,0 +1,1 @@
+"""Detectors of sequences: what one principal asked, taken together."""
