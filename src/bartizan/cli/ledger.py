@@ -10,6 +10,7 @@ import msgspec
 from rich.console import Console
 from rich.text import Text
 
+from bartizan.alarms import Alarm
 from bartizan.errors import ConfigError, LedgerError
 from bartizan.store import Report, proof_json, prove_from_files, verify, verify_proof
 from bartizan.store.keys import load_verifier
@@ -45,8 +46,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="a checkpoint saved elsewhere earlier; the ledger must still contain it (repeatable)",
     )
 
-    prove = actions.add_parser("prove", help="prove that an exchange is in the ledger")
-    prove.add_argument("id", help="the record's id")
+    prove = actions.add_parser("prove", help="prove that an exchange or an alarm is in the ledger")
+    prove.add_argument("id", help="the record's or the alarm's id")
 
     check_proof = actions.add_parser("check-proof", help="check a proof, without the ledger")
     check_proof.add_argument("file", help="what `ledger prove --json` printed; - for standard input")
@@ -133,7 +134,8 @@ def _check_proof(args: argparse.Namespace) -> int:
         print(msgspec.json.encode({"ok": True, "record": record}).decode())
     else:
         console = Console(highlight=False, soft_wrap=True)
-        console.print(Text(f"the proof holds: record {record.id!r}", style="bold green"))
+        kind = "alarm" if isinstance(record, Alarm) else "record"
+        console.print(Text(f"the proof holds: {kind} {record.id!r}", style="bold green"))
     return 0
 
 

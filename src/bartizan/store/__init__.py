@@ -13,6 +13,7 @@ from bartizan.store.views import (
     Proof,
     StoreHealth,
     StoreSettings,
+    StreamPoint,
 )
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "Store",
     "StoreHealth",
     "StoreSettings",
+    "StreamPoint",
     "open_reader",
     "proof_json",
     "prove_from_files",

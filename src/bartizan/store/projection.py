@@ -7,6 +7,7 @@ a lost connection or a dropped database only mean that it goes on from there.
 from __future__ import annotations
 
 import threading
+from dataclasses import dataclass, field
 
 from sqlalchemy import Connection, Engine, delete, insert, select, update
 from sqlalchemy.exc import SQLAlchemyError
@@ -14,10 +15,28 @@ from sqlalchemy.exc import SQLAlchemyError
 from bartizan.errors import LedgerError
 from bartizan.store.database import explain
 from bartizan.store.entries import LogReader
-from bartizan.store.records import CONTROL_PREFIX, decode_record
-from bartizan.store.rows import Row, exchange_row, measured_rows, minute_rows
+from bartizan.store.points import Points
+from bartizan.store.records import ALARM_PREFIX, CONTROL_PREFIX, decode_alarm, decode_record
+from bartizan.store.rows import (
+    Row,
+    alarm_row,
+    concerned_rows,
+    exchange_row,
+    measured_rows,
+    minute_rows,
+)
 from bartizan.store.segments import SegmentLog
-from bartizan.store.tables import SCHEMA, exchanges, measured, metadata, minutes, progress
+from bartizan.store.tables import (
+    SCHEMA,
+    alarms,
+    concerned,
+    exchanges,
+    kept,
+    measured,
+    metadata,
+    minutes,
+    progress,
+)
 
 BATCH_RECORDS = 1_000
 PAUSE_S = 0.25
@@ -32,18 +51,20 @@ class Projection:
     Args:
         engine: The query store.
         log: The ledger.
+        points: The history of streams, written along the way.
 
     Guarantees:
         Trouble with the database never reaches the ledger: it is told in ``error``, and
         tried again.
     """
 
-    def __init__(self, engine: Engine, log: SegmentLog) -> None:
+    def __init__(self, engine: Engine, log: SegmentLog, points: Points) -> None:
         self.error = ""
         self.unreadable = 0
         self.position = 0
         self._engine = engine
         self._log = log
+        self._points = points
         self._reader = LogReader(lambda: log.segments)
         self._ledger = str(log.verifier)
         self._ready = False
@@ -66,11 +87,13 @@ class Projection:
         self._work.set()
 
     def wait_for(self, position: int, timeout_s: float) -> bool:
-        """Wait until everything before a position was copied; return whether it was."""
+        """Wait until everything before a position, and every point, was copied; return whether it was."""
         self._hurry.set()
         self._work.set()
         with self._moved:
-            return self._moved.wait_for(lambda: self.position >= position, timeout_s)
+            return self._moved.wait_for(
+                lambda: self.position >= position and not self._points.pending, timeout_s
+            )
 
     def close(self, timeout_s: float) -> bool:
         """Catch up if the database lets us, then stop. Returns whether it stopped in time."""
@@ -106,7 +129,7 @@ class Projection:
             self._hurry.clear()
 
     def _caught_up(self) -> bool:
-        return self.position >= self._log.size
+        return self.position >= self._log.size and not self._points.pending
 
     def _pass(self) -> bool:
         """Copy one batch. Returns whether there is more to do at once."""
@@ -127,6 +150,7 @@ class Projection:
         """Make the tables, and find out where to go on."""
         with self._engine.begin() as connection:
             metadata.create_all(connection)
+            kept.create_all(connection)
             known = connection.execute(select(progress)).all()
             if any(row.schema_version != SCHEMA for row in known):
                 metadata.drop_all(connection)
@@ -151,21 +175,27 @@ class Projection:
         first, entries = self._reader.entries(self.position, BATCH_RECORDS)
         end = first + len(entries)
         pruned = self._log.pruned_before
-        if end == self.position and pruned <= self._deleted:
+        if end == self.position and pruned <= self._deleted and not self._points.pending:
             return False
-        rows, scores, unreadable = _rows(first, entries)
+        rows = _rows(first, entries)
         with self._engine.begin() as connection:
             if pruned > self._deleted:
-                connection.execute(delete(exchanges).where(exchanges.c.position < pruned))
-                connection.execute(delete(measured).where(measured.c.position < pruned))
-            if rows:
-                connection.execute(insert(exchanges), rows)
-                _add_minutes(connection, rows)
-            if scores:
-                connection.execute(insert(measured), scores)
+                for table in (exchanges, measured, alarms, concerned):
+                    connection.execute(delete(table).where(table.c.position < pruned))
+            for table, new in (
+                (exchanges, rows.exchanges),
+                (measured, rows.measured),
+                (alarms, rows.alarms),
+                (concerned, rows.concerned),
+            ):
+                if new:
+                    connection.execute(insert(table), new)
+            _add_minutes(connection, rows.exchanges)
+            self._points.write(connection)
             connection.execute(update(progress).values(next_position=end))
+        self._points.written()
         self._deleted = max(pruned, self._deleted)
-        self.unreadable += unreadable
+        self.unreadable += rows.unreadable
         self._move_to(end)
         return end < self._log.size
 
@@ -175,21 +205,42 @@ class Projection:
             self._moved.notify_all()
 
 
-def _rows(first: int, entries: list[bytes]) -> tuple[list[Row], list[Row], int]:
-    rows: list[Row] = []
-    scores: list[Row] = []
-    unreadable = 0
-    for position, entry in enumerate(entries, first):
+@dataclass(slots=True)
+class _Rows:
+    """What a stretch of the ledger adds to each table."""
+
+    exchanges: list[Row] = field(default_factory=list)
+    measured: list[Row] = field(default_factory=list)
+    alarms: list[Row] = field(default_factory=list)
+    concerned: list[Row] = field(default_factory=list)
+    unreadable: int = 0
+
+    def add(self, position: int, entry: bytes) -> None:
+        """Add one entry.
+
+        Raises:
+            ValueError: It is none of this version.
+        """
         if entry.startswith(CONTROL_PREFIX):
-            continue
+            return
+        if entry.startswith(ALARM_PREFIX):
+            alarm = decode_alarm(entry)
+            self.alarms.append(alarm_row(position, alarm, entry))
+            self.concerned += concerned_rows(position, alarm)
+            return
+        record = decode_record(entry)
+        self.exchanges.append(exchange_row(position, record, entry))
+        self.measured += measured_rows(position, record)
+
+
+def _rows(first: int, entries: list[bytes]) -> _Rows:
+    rows = _Rows()
+    for position, entry in enumerate(entries, first):
         try:
-            record = decode_record(entry)
+            rows.add(position, entry)
         except ValueError:
-            unreadable += 1
-            continue
-        rows.append(exchange_row(position, record, entry))
-        scores += measured_rows(position, record)
-    return rows, scores, unreadable
+            rows.unreadable += 1
+    return rows
 
 
 def _add_minutes(connection: Connection, rows: list[Row]) -> None:

@@ -1,4 +1,4 @@
-"""Inclusion proofs: what shows, without the ledger, that a record is in it."""
+"""Inclusion proofs: what shows, without the ledger, that a record or an alarm is in it."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 
+from bartizan.alarms import Alarm
 from bartizan.errors import LedgerError
 from bartizan.store.checkpoint import Checkpoint, open_checkpoint
 from bartizan.store.entries import LogReader, all_entries
@@ -14,7 +15,7 @@ from bartizan.store.keys import load_verifier
 from bartizan.store.layout import Layout
 from bartizan.store.merkle import leaf_hash, verify_inclusion
 from bartizan.store.notes import parse_verifier
-from bartizan.store.records import CONTROL_PREFIX, decode_record
+from bartizan.store.records import ALARM_PREFIX, CONTROL_PREFIX, decode_alarm, decode_entry
 from bartizan.store.scan import scan
 from bartizan.store.segment import Segment
 from bartizan.store.segments import read_checkpoint
@@ -27,7 +28,7 @@ def make_proof(index: int, checkpoint: Checkpoint, blocks: list[bytes], segments
     """Prove that entry ``index`` is under ``checkpoint``.
 
     Raises:
-        LedgerError: The entry is not a record, has been pruned, or is not under it.
+        LedgerError: The entry is neither record nor alarm, has been pruned, or is not under it.
     """
     if index >= checkpoint.size:
         raise LedgerError(f"entry {index} is not signed yet", hint="wait for the next checkpoint")
@@ -36,10 +37,10 @@ def make_proof(index: int, checkpoint: Checkpoint, blocks: list[bytes], segments
     if first != index:
         raise LedgerError(f"entry {index} has been pruned: only its hash is left")
     if not entries or entries[0].startswith(CONTROL_PREFIX):
-        raise LedgerError(f"entry {index} is no record")
+        raise LedgerError(f"entry {index} is neither a record nor an alarm")
     path = block_path(blocks, checkpoint.size, index, reader.leaves)
     return Proof(
-        id=decode_record(entries[0]).id,
+        id=decode_entry(entries[0]).id,
         index=index,
         size=checkpoint.size,
         record=entries[0].decode(),
@@ -72,7 +73,7 @@ def proof_json(proof: Proof) -> bytes:
     return msgspec.json.encode(proof)
 
 
-def verify_proof(document: bytes | str, verifier_key: str) -> Record:
+def verify_proof(document: bytes | str, verifier_key: str) -> Record | Alarm:
     """Check a proof with nothing but the ledger's public key, and return what it proves.
 
     Args:
@@ -86,7 +87,7 @@ def verify_proof(document: bytes | str, verifier_key: str) -> Record:
         proof = msgspec.json.decode(document, type=Proof)
         path = [bytes.fromhex(node) for node in proof.path]
         entry = proof.record.encode()
-        record = decode_record(entry)
+        record = decode_entry(entry)
     except ValueError as error:
         raise LedgerError("this is no proof") from error
     checkpoint = open_checkpoint(proof.checkpoint, parse_verifier(verifier_key.strip()))
@@ -103,6 +104,15 @@ def _find(segments: Sequence[Segment], record_id: str) -> int | None:
         if segment.pruned:
             continue
         for index, entry in enumerate(all_entries(segment), segment.first):
-            if entry.startswith(prefix):
+            if entry.startswith(prefix) or _is_alarm(entry, record_id):
                 return index
     return None
+
+
+def _is_alarm(entry: bytes, alarm_id: str) -> bool:
+    if not entry.startswith(ALARM_PREFIX):
+        return False
+    try:
+        return decode_alarm(entry).id == alarm_id
+    except ValueError:  # of another version
+        return False

@@ -10,12 +10,13 @@ import msgspec
 from sqlalchemy import ColumnElement, Connection, Engine, RowMapping, and_, func, select, true
 from sqlalchemy.exc import SQLAlchemyError
 
+from bartizan.alarms import Alarm, Cause
 from bartizan.errors import LedgerError
 from bartizan.store.database import explain
-from bartizan.store.records import decode_record
-from bartizan.store.rows import SECONDS_PER_MINUTE, packed_name, unpack_names
-from bartizan.store.tables import exchanges, measured, minutes
-from bartizan.store.views import Bucket, Event, EventQuery, MeasuredRow
+from bartizan.store.records import decode_alarm, decode_record
+from bartizan.store.rows import SECONDS_PER_MINUTE, packed_name, row_text, unpack_names
+from bartizan.store.tables import alarms, concerned, exchanges, measured, minutes, stream_points
+from bartizan.store.views import Bucket, Event, EventQuery, MeasuredRow, StreamPoint
 from bartizan.types import Effect, Record
 
 FETCH_ROWS = 1_000
@@ -52,10 +53,14 @@ class Queries:
             return [_event(row) for row in connection.execute(statement).mappings()]
 
     def position(self, record_id: str) -> int | None:
-        """Return where in the ledger a record is; the first one, should an id occur twice."""
-        statement = select(func.min(exchanges.c.position)).where(exchanges.c.id == record_id)
+        """Return where in the ledger a record or an alarm is; the first one, should an id occur twice."""
         with self._connection() as connection:
-            return connection.execute(statement).scalar()
+            for table in (exchanges, alarms):
+                statement = select(func.min(table.c.position)).where(table.c.id == record_id)
+                found: int | None = connection.execute(statement).scalar()
+                if found is not None:
+                    return found
+        return None
 
     def record(self, record_id: str) -> Record | None:
         """Return a whole record; the first one, should an id occur twice."""
@@ -76,6 +81,52 @@ class Queries:
         )
         with self._connection() as connection:
             return [decode_record(bytes(body)) for body in connection.execute(statement).scalars()]
+
+    def alarms(
+        self,
+        system: str | None,
+        cause: Cause | None,
+        principal: str | None,
+        since: float | None,
+        limit: int,
+    ) -> list[Alarm]:
+        """Return alarms, newest in the ledger first."""
+        where: ColumnElement[bool] = true()
+        if system is not None:
+            where &= alarms.c.system == system
+        if cause is not None:
+            where &= alarms.c.cause == cause.value
+        if since is not None:
+            where &= alarms.c.time >= since
+        if principal is not None:
+            named = select(concerned.c.position).where(concerned.c.principal == row_text(principal))
+            where &= alarms.c.position.in_(named)
+        statement = (
+            select(alarms.c.body).where(where).order_by(alarms.c.position.desc()).limit(min(limit, MAX_LIMIT))
+        )
+        with self._connection() as connection:
+            return [decode_alarm(bytes(body)) for body in connection.execute(statement).scalars()]
+
+    def alarm(self, alarm_id: str) -> Alarm | None:
+        """Return one alarm; the first one, should an id occur twice."""
+        statement = select(alarms.c.body).where(alarms.c.id == alarm_id).order_by(alarms.c.position).limit(1)
+        with self._connection() as connection:
+            body = connection.execute(statement).scalar()
+        return None if body is None else decode_alarm(bytes(body))
+
+    def stream_points(self, system: str, since: float, until: float) -> list[StreamPoint]:
+        """Return the minutes of a system's streams that touch a span of time, oldest first."""
+        columns = stream_points.c
+        statement = (
+            select(stream_points)
+            .where(columns.system == system)
+            .where(columns.minute > since - SECONDS_PER_MINUTE, columns.minute < until)
+            .order_by(columns.minute.desc(), columns.stream)
+            .limit(MAX_LIMIT)
+        )
+        with self._connection() as connection:
+            rows = connection.execute(statement).mappings()
+            return [StreamPoint(**row) for row in rows][::-1]
 
     def traffic(self, since: float, until: float, system: str | None) -> list[Bucket]:
         """Return the minutes that touch a span of time, oldest first, from the rollups."""

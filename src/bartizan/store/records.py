@@ -1,19 +1,24 @@
-"""Entries of the ledger as bytes: records, and the control entries beside them.
+"""Entries of the ledger as bytes: records, alarms, and the control entries beside them.
 
 The bytes are what is hashed, so they are made once, in the writer, and kept.
 """
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import msgspec
 from msgspec.structs import replace
 
+from bartizan.alarms import Alarm
 from bartizan.store.frames import MAX_ENTRY_BYTES
 from bartizan.types import Record
 
 CONTROL_PREFIX = b'{"type":'
+ALARM_PREFIX = b'{"entry":"alarm",'
+"""What alarms begin with. They aren't control entries: a version that doesn't know them passes
+over them, as over records of another version, and nothing needs them to open a ledger."""
 
 
 class Recovered(msgspec.Struct, frozen=True, tag_field="type", tag="recovered"):
@@ -53,10 +58,10 @@ class Key(msgspec.Struct, frozen=True, tag_field="type", tag="key"):
 
 
 class Unwritable(msgspec.Struct, frozen=True, tag_field="type", tag="unwritable"):
-    """An exchange happened whose record could not be written as JSON.
+    """An exchange or an alarm happened whose record could not be written as JSON.
 
     Attributes:
-        time: When the exchange began.
+        time: When the exchange began, or the alarm was raised.
         id: Its id.
         why: What stood in the way.
     """
@@ -69,8 +74,15 @@ class Unwritable(msgspec.Struct, frozen=True, tag_field="type", tag="unwritable"
 Control = Recovered | Pruned | Key | Unwritable
 
 
+class _AlarmEntry(msgspec.Struct, frozen=True, tag_field="entry", tag="alarm"):
+    """An alarm as it stands in the ledger."""
+
+    time: float
+    alarm: Alarm
+
+
 class _Timed(msgspec.Struct):
-    """What every entry of either sort has."""
+    """What every entry has."""
 
     time: float
 
@@ -85,8 +97,14 @@ def _plain(value: Any) -> Any:
 
 _encoder = msgspec.json.Encoder(order="deterministic", enc_hook=_plain)
 _records = msgspec.json.Decoder(Record)
+_alarms = msgspec.json.Decoder(_AlarmEntry)
 _times = msgspec.json.Decoder(_Timed)
 _controls: msgspec.json.Decoder[Control] = msgspec.json.Decoder(Control)
+
+
+def encode_entry(value: Record | Alarm) -> bytes:
+    """Return the entry for a record or an alarm."""
+    return encode_alarm(value) if isinstance(value, Alarm) else encode_record(value)
 
 
 def encode_record(record: Record) -> bytes:
@@ -103,6 +121,22 @@ def encode_record(record: Record) -> bytes:
     return entry if len(entry) <= MAX_ENTRY_BYTES else _encode_large(record)
 
 
+def encode_alarm(alarm: Alarm) -> bytes:
+    """Return the entry for an alarm; the same alarm always gives the same bytes.
+
+    As for records: what JSON can't carry is written as near as it can be (an infinite
+    evidence as the largest number), and what still can't becomes an ``unwritable`` entry.
+    """
+    finite = replace(alarm, log_evidence=_finite(alarm.log_evidence), error=_finite(alarm.error))
+    try:
+        plain = _escaped(msgspec.to_builtins(finite, enc_hook=_plain, str_keys=True))
+        entry = ALARM_PREFIX + _encoder.encode({"alarm": plain, "time": float(alarm.time)})[1:]
+        _alarms.decode(entry)
+    except (TypeError, ValueError, OverflowError, RecursionError) as error:
+        return _unwritable(alarm, type(error).__name__)
+    return entry if len(entry) <= MAX_ENTRY_BYTES else _unwritable(alarm, "TooLarge")
+
+
 def encode_control(control: Control) -> bytes:
     """Return the entry for a control statement."""
     return _encoder.encode(control)
@@ -117,8 +151,26 @@ def decode_record(entry: bytes) -> Record:
     return _records.decode(entry)
 
 
+def decode_alarm(entry: bytes) -> Alarm:
+    """Read an alarm back.
+
+    Raises:
+        ValueError: The bytes are no alarm of this version.
+    """
+    return _alarms.decode(entry).alarm
+
+
+def decode_entry(entry: bytes) -> Record | Alarm:
+    """Read a record or an alarm back.
+
+    Raises:
+        ValueError: The bytes are neither, in this version.
+    """
+    return decode_alarm(entry) if entry.startswith(ALARM_PREFIX) else decode_record(entry)
+
+
 def entry_time(entry: bytes) -> float:
-    """Return when an entry of either sort was made.
+    """Return when an entry of any sort was made.
 
     Raises:
         ValueError: It does not say.
@@ -153,9 +205,13 @@ def _encode_large(record: Record) -> bytes:
     return entry if len(entry) <= MAX_ENTRY_BYTES else _unwritable(record, "TooLarge")
 
 
-def _unwritable(record: Record, why: str) -> bytes:
-    name = record.id.encode("utf-8", "backslashreplace").decode()[:1024]
-    return _encoder.encode(Unwritable(time=float(record.time), id=name, why=why))
+def _unwritable(value: Record | Alarm, why: str) -> bytes:
+    name = value.id.encode("utf-8", "backslashreplace").decode()[:1024]
+    return _encoder.encode(Unwritable(time=_finite(value.time), id=name, why=why))
+
+
+def _finite(value: float) -> float:
+    return max(-sys.float_info.max, min(float(value), sys.float_info.max))
 
 
 def _escaped(value: Any) -> Any:

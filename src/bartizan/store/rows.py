@@ -1,4 +1,4 @@
-"""Records as rows of the query store. Values are made fit for every database."""
+"""Records and alarms as rows of the query store. Values are made fit for every database."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from bartizan.alarms import Alarm
 from bartizan.types import Record, StepRecord
 
 SECONDS_PER_MINUTE = 60
@@ -23,16 +24,16 @@ def exchange_row(position: int, record: Record, entry: bytes) -> Row:
     detectors = {finding.detector for verdict in verdicts for finding in verdict.findings}
     return {
         "position": position,
-        "id": _text(record.id),
+        "id": row_text(record.id),
         "time": record.time,
-        "system": _text(record.system),
-        "protocol": _text(record.protocol),
-        "principal": _text(record.principal.id),
-        "session": _text(record.principal.session),
-        "model": _text(record.model),
+        "system": row_text(record.system),
+        "protocol": row_text(record.protocol),
+        "principal": row_text(record.principal.id),
+        "session": row_text(record.principal.session),
+        "model": row_text(record.model),
         "effect": int(record.effect),
         "enforced": int(record.enforced),
-        "rule": _text(record.rule),
+        "rule": row_text(record.rule),
         "p_value": record.p_value,
         "status": _integer(record.status),
         "stream": record.stream,
@@ -43,6 +44,25 @@ def exchange_row(position: int, record: Record, entry: bytes) -> Row:
         "detectors": pack_names(detectors),
         "body": entry,
     }
+
+
+def alarm_row(position: int, alarm: Alarm, entry: bytes) -> Row:
+    """Return the row of one alarm."""
+    return {
+        "position": position,
+        "id": row_text(alarm.id),
+        "time": alarm.time,
+        "system": row_text(alarm.system),
+        "cause": alarm.cause.value,
+        "body": entry,
+    }
+
+
+def concerned_rows(position: int, alarm: Alarm) -> list[Row]:
+    """Return one row for each principal that an alarm concerns."""
+    return [
+        {"position": position, "principal": name} for name in dict.fromkeys(map(row_text, alarm.principals))
+    ]
 
 
 def measured_rows(position: int, record: Record) -> list[Row]:
@@ -77,7 +97,7 @@ def pack_names(names: Iterable[str]) -> str:
     >>> pack_names({"text.leak", "rows.range"})
     '|rows.range|text.leak|'
     """
-    joined = SEPARATOR.join(sorted(_text(name) for name in names))
+    joined = SEPARATOR.join(sorted(row_text(name) for name in names))
     return f"{SEPARATOR}{joined}{SEPARATOR}" if joined else ""
 
 
@@ -98,19 +118,22 @@ def _measured_row(position: int, record: Record, number: int, step: StepRecord) 
     return {
         "position": position,
         "step": number,
-        "system": _text(record.system),
-        "cell": _text(measured.cell),
+        "system": row_text(record.system),
+        "cell": row_text(measured.cell),
         "time": record.time,
-        "principal": _text(record.principal.id),
+        "principal": row_text(record.principal.id),
         "units": _integer(measured.units),
-        "maxima": _text(msgspec.json.encode(measured.maxima).decode()),
+        "maxima": row_text(msgspec.json.encode(measured.maxima).decode()),
         "p_value": None if p_value is None else p_value.value,
         "flagged": p_value is not None and p_value.value <= step.verdict.level,
     }
 
 
-def _text(value: str) -> str:
-    """PostgreSQL's text has no NUL, and one awkward client must not stop the projection."""
+def row_text(value: str) -> str:
+    """Return a text as rows hold it.
+
+    PostgreSQL's text has no NUL, and one awkward client must not stop the projection.
+    """
     return value.replace("\x00", "\N{REPLACEMENT CHARACTER}")
 
 

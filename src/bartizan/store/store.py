@@ -8,10 +8,12 @@ from time import monotonic
 from types import TracebackType
 from typing import Any, Self
 
+from bartizan.alarms import Alarm, Cause
 from bartizan.errors import LedgerError
 from bartizan.store.database import open_engine
 from bartizan.store.layout import Layout
 from bartizan.store.notes import check_name
+from bartizan.store.points import Points
 from bartizan.store.projection import Projection
 from bartizan.store.proofs import make_proof
 from bartizan.store.queries import Queries
@@ -25,6 +27,7 @@ from bartizan.store.views import (
     Proof,
     StoreHealth,
     StoreSettings,
+    StreamPoint,
 )
 from bartizan.store.writer import Writer
 from bartizan.types import Receipt, Record
@@ -66,7 +69,8 @@ class Store:
             self._log.close()
             raise
         self._queries = Queries(self._engine)
-        self._projection = Projection(self._engine, self._log)
+        self._points = Points(settings.retention_days)
+        self._projection = Projection(self._engine, self._log, self._points)
         self._writer = Writer(self._log, settings, self._projection.wake)
         self._retention = Retention(layout, self._log, self._writer, clock, settings.retention_days)
         self._projection.start()
@@ -99,6 +103,22 @@ class Store:
         receipt: Receipt = _result(self.submit(record), timeout_s)
         return receipt
 
+    def append_alarm(self, alarm: Alarm) -> None:
+        """Queue an alarm and return at once; it is an entry of the ledger like a record.
+
+        Raises:
+            LedgerError: As for :meth:`append`.
+        """
+        self._writer.put(alarm)
+
+    def add_points(self, points: Iterable[StreamPoint]) -> None:
+        """Keep minutes of streams for drawing; a later point of the same minute replaces an earlier one.
+
+        They go to the query store alone, and are given up if it stays away too long.
+        """
+        self._points.put(points)
+        self._projection.wake()
+
     def flush(self, timeout_s: float = WAIT_S) -> None:
         """Wait until everything queued so far is on disk and in the query store.
 
@@ -123,6 +143,25 @@ class Store:
         """Return whole records, newest first."""
         return self._queries.records(limit)
 
+    def alarms(
+        self,
+        system: str | None = None,
+        cause: Cause | None = None,
+        principal: str | None = None,
+        since: float | None = None,
+        limit: int = 50,
+    ) -> list[Alarm]:
+        """Return alarms, newest in the ledger first. Conditions left out do not restrict."""
+        return self._queries.alarms(system, cause, principal, since, limit)
+
+    def alarm(self, id: str) -> Alarm | None:
+        """Return an alarm, or ``None`` if there is none (any more)."""
+        return self._queries.alarm(id)
+
+    def stream_points(self, system: str, since: float, until: float) -> list[StreamPoint]:
+        """Return the minutes of a system's streams, oldest first."""
+        return self._queries.stream_points(system, since, until)
+
     def traffic(self, since: float, until: float, system: str | None = None) -> list[Bucket]:
         """Return per minute and effect how many exchanges there were, oldest first."""
         return self._queries.traffic(since, until, system)
@@ -146,7 +185,7 @@ class Store:
         return self._queries.alarm_counts(system, cell, since)
 
     def prove(self, id: str) -> Proof:
-        """Return a proof that a record is in the ledger; see :func:`~.proofs.verify_proof`.
+        """Return a proof that a record or an alarm is in the ledger; see :func:`~.proofs.verify_proof`.
 
         Raises:
             LedgerError: There is no such record, or only its hash is left.

@@ -1,4 +1,5 @@
-"""Tables of the query store: a projection of the ledger that may be dropped at any time.
+"""Tables of the query store: a projection of the ledger that may be dropped at any time,
+and the history of streams beside it.
 
 Only portable types and statements: the same code runs on SQLite and on PostgreSQL.
 """
@@ -19,8 +20,10 @@ from sqlalchemy import (
     Text,
 )
 
-SCHEMA = 1
+SCHEMA = 2
 metadata = MetaData()
+kept = MetaData()
+"""Tables that are no projection, and stay when the others are dropped and rebuilt."""
 
 # SQLite keeps rows in the order of a key of exactly this type, without a second index.
 _position = BigInteger().with_variant(Integer, "sqlite")
@@ -59,6 +62,40 @@ exchanges = Table(
     Index("exchanges_principal_time", "principal", "time"),
     Index("exchanges_effect_time", "effect", "time"),
     Index("exchanges_system_time", "system", "time"),
+)
+
+alarms = Table(
+    "alarms",
+    metadata,
+    Column("position", _position, primary_key=True, autoincrement=False),
+    Column("id", Text, nullable=False, index=True),
+    Column("time", Double, nullable=False, index=True),
+    Column("system", Text, nullable=False),
+    Column("cause", Text, nullable=False),
+    Column("body", LargeBinary, nullable=False, comment="the ledger entry"),
+    Index("alarms_system_time", "system", "time"),
+)
+
+concerned = Table(
+    "concerned",
+    metadata,
+    Column("position", BigInteger, primary_key=True, autoincrement=False),
+    Column("principal", Text, primary_key=True),
+    Index("concerned_principal", "principal", "position"),
+)
+
+stream_points = Table(
+    "stream_points",
+    kept,
+    Column("system", Text, primary_key=True),
+    Column("stream", Text, primary_key=True),
+    Column("minute", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", Double, nullable=False, comment="log evidence at the end of the minute"),
+    Column("highest", Double, nullable=False, comment="largest log evidence in it"),
+    Column("threshold", Double, nullable=False),
+    Column("value", Double, comment="mean, or the share of the commonest category"),
+    Column("events", BigInteger, nullable=False),
+    Index("stream_points_minute", "minute"),
 )
 
 minutes = Table(

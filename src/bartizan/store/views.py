@@ -155,6 +155,31 @@ class MeasuredRow:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamPoint:
+    """One minute of one stream, for drawing.
+
+    Attributes:
+        system: The protected system.
+        stream: The stream's name, as in :class:`bartizan.alarms.StreamShare`.
+        minute: Start of the minute, in seconds since the epoch.
+        last: Log evidence of a change when the minute ended.
+        highest: Largest log evidence in the minute; an alarm resets it, so it can be above ``last``.
+        threshold: Log evidence at which the stream alarms.
+        value: Mean of its values, or the share of one category; ``None`` if it has none.
+        events: How many events it saw in the minute.
+    """
+
+    system: str
+    stream: str
+    minute: int
+    last: float
+    highest: float
+    threshold: float
+    value: float | None
+    events: int
+
+
+@dataclass(frozen=True, slots=True)
 class StoreHealth:
     """How the store is doing.
 

@@ -10,8 +10,9 @@ from queue import Empty, SimpleQueue
 from time import monotonic
 from typing import Any
 
+from bartizan.alarms import Alarm
 from bartizan.errors import LedgerError
-from bartizan.store.records import encode_record
+from bartizan.store.records import encode_entry
 from bartizan.store.segments import SegmentLog
 from bartizan.store.views import GROUP_RECORDS, StoreSettings
 from bartizan.types import Receipt, Record
@@ -25,7 +26,7 @@ class _Call:
     ticket: Future[Any]
 
 
-_Entry = tuple[Record, Future[Receipt] | None]
+_Entry = tuple[Record | Alarm, Future[Receipt] | None]
 
 
 class Writer:
@@ -62,8 +63,8 @@ class Writer:
         """Records waiting for the disk, near enough."""
         return self._queue.qsize()
 
-    def put(self, record: Record, ticket: Future[Receipt] | None = None) -> None:
-        """Queue a record; returns at once.
+    def put(self, record: Record | Alarm, ticket: Future[Receipt] | None = None) -> None:
+        """Queue a record or an alarm; returns at once.
 
         Raises:
             LedgerError: The queue is full, the ledger is closed, or it failed.
@@ -166,7 +167,7 @@ class Writer:
         if not group:
             return
         self._group = group
-        entries = [encode_record(record) for record, _ in group]
+        entries = [encode_entry(record) for record, _ in group]
         written = self._guarded(lambda: self._log.append(entries))
         self._group = []
         if written is None:

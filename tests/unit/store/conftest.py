@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from msgspec.structs import replace
 
+from bartizan.alarms import Alarm, Answer, Cause, Ground, StreamShare
 from bartizan.store import Store, StoreSettings
 from bartizan.types import (
     Coverage,
@@ -112,3 +113,34 @@ def open_store(tmp_path: Path, clock: Clock) -> Iterator[Callable[..., Store]]:
     for store in opened:
         if store.health().writable:
             store.close()
+
+
+def build_alarm(number: int = 0, **changes: Any) -> Alarm:
+    """A whole alarm: id and time follow ``number``."""
+    alarm = Alarm(
+        id=f"al-{number:04d}",
+        system="fraud",
+        time=START + number,
+        index=1_000 + number,
+        cause=Cause.ATTACK,
+        onset=START + number - 60,
+        onset_index=900 + number,
+        streams=(StreamShare("input.amount", 0.75, "higher"), StreamShare("output.class", 0.25, "'deny'")),
+        principals=("key:1", "key:2"),
+        grounds=(
+            Ground("global", Answer.YES, 1e-6, "The stream changed."),
+            Ground("local", Answer.YES, 0.01, "Two principals differ.", 0.002),
+            Ground("search", Answer.NO, 0.0, "Nobody searches."),
+            Ground("trusted", Answer.UNKNOWN, 0.0, "There is no trusted source."),
+        ),
+        log_evidence=15.2,
+        error=0.010001,
+        promise="at most one false alarm in 1,000,000 events",
+        advice="Contain the principals.",
+    )
+    return replace(alarm, **changes)
+
+
+@pytest.fixture(scope="session")
+def make_alarm() -> Callable[..., Alarm]:
+    return build_alarm

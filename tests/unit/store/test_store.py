@@ -309,7 +309,7 @@ def test_a_writer_that_dies_of_a_bug_leaves_nobody_waiting(open_store, make_reco
     def broken(_record):
         raise AttributeError("a bug")
 
-    monkeypatch.setattr("bartizan.store.writer.encode_record", broken)
+    monkeypatch.setattr("bartizan.store.writer.encode_entry", broken)
     with pytest.raises(LedgerError, match="the writer thread died"):
         store.receipt(make_record(1), timeout_s=10)
     with pytest.raises(LedgerError, match="the writer thread died"):
