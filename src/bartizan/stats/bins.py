@@ -135,7 +135,7 @@ def box_of_counts(counts: IntArray, delta: float) -> Box:
     low = np.where(counts > 0, inverse(np.maximum(counts, 1), n - counts + 1, tail), 0.0)
     high = np.where(counts < n, inverse(counts + 1, np.maximum(n - counts, 1), 1 - tail), 1.0)
     # Half a sighting for what was never seen, so that no bet divides by nothing.
-    estimate: FloatArray = (counts + 0.5) / (n + 0.5 * len(counts))
+    estimate = np.asarray((counts + 0.5) / (n + 0.5 * len(counts)), dtype=np.float64)
     return Box(estimate, np.asarray(np.minimum(low, estimate)), np.asarray(np.maximum(high, estimate)))
 
 

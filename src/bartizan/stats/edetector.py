@@ -110,13 +110,14 @@ class EDetector:
         stakes = self._stakes.reshape(shape)
         return np.asarray((self.evidence * stakes).sum(axis=1) / stakes.sum(axis=1))
 
-    def run(self, bins: npt.NDArray[np.integer]) -> list[Crossing]:
-        """Take events in order.
+    def run(self, bins: npt.NDArray[np.integer], *, first: bool = False) -> list[Crossing]:
+        """Take events in order and return where the evidence reached the threshold.
 
         One event at a time or many, what happens is the same to the last bit.
 
         Args:
             bins: Shape ``(n, F)``; :data:`SKIP` where an event says nothing about a stream.
+            first: Stop after the first crossing; the events behind it are not taken.
         """
         skipped = bins < 0
         rows = np.where(skipped, 0, bins + self._offsets)
@@ -135,6 +136,8 @@ class EDetector:
                 weighted = evidence * stakes.reshape(evidence.shape)
                 crossings.append(Crossing(index, math.log(total), weighted))
                 evidence[:] = 0.0
+                if first:
+                    break
         return crossings
 
 
