@@ -13,6 +13,7 @@ from bartizan.ports import ParsedRequest, ParsedResponse, Reply
 from bartizan.protocols.fields import Fields, below
 from bartizan.protocols.gathered import Gathered, refuse, upstream_error
 from bartizan.protocols.http_message import check_encoding, error_reply, segments
+from bartizan.protocols.inference_coarsen import coarsen
 from bartizan.protocols.inference_message import (
     Tensor,
     TensorReader,
@@ -114,6 +115,14 @@ class OpenInference:
             ProtocolError: ``not_rewritable``.
         """
         return rewrite(document, headers, edits)
+
+    def coarsen(self, document: Any, headers: Mapping[str, str], digits: int, *, top_only: bool) -> bytes:
+        """Return an answer with coarser scores; see :mod:`bartizan.protocols.inference_coarsen`.
+
+        Raises:
+            ProtocolError: ``not_rewritable``.
+        """
+        return coarsen(document, headers, digits, top_only=top_only)
 
     def error(
         self, status: int, code: str, message: str, *, record_id: str, param: str | None = None
