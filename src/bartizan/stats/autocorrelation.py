@@ -151,7 +151,8 @@ def lag_test(x: npt.ArrayLike, lags: Sequence[int], level: float = 0.01) -> LagT
 def _product_p(r: _FloatArray, lag: int) -> float:
     """Return the two-sided p-value of ``sum r_t r_(t+lag)`` among all orders of centred ``r``."""
     n = r.size
-    s2, s4 = float((r**2).sum()), float((r**4).sum())
+    squared = r * r
+    s2, s4 = float(squared.sum()), float(squared @ squared)
     # Means of products of distinct entries follow from power sums, the first of which is 0.
     two = -s2 / (n * (n - 1))
     squares = (s2 * s2 - s4) / (n * (n - 1))
