@@ -153,3 +153,27 @@ class Alarm(Value, frozen=True, gc=False):
     promise: str
     advice: str
     crossings: int = 1
+
+
+class SessionSignal(Value, frozen=True, gc=False):
+    """What a principal asked, taken together, is too unlike what benign principals ask.
+
+    Attributes:
+        principal: Who.
+        p_value: Of the session among benign sessions.
+        level: Share of benign sessions that would be signalled at most.
+        detector: The detector that found it strangest.
+        summary: What was seen, one sentence for a person.
+        queries: How many queries the session had by then.
+        accounts: Other principals that took part: who go on where another one stopped.
+        time: Seconds since the epoch.
+    """
+
+    principal: str
+    p_value: float
+    level: float
+    detector: str
+    summary: str
+    queries: int
+    accounts: tuple[str, ...]
+    time: float

@@ -25,7 +25,7 @@ class Histories:
     """
 
     def __init__(self, streams: int, bins: int) -> None:
-        self._shape = (streams, bins)
+        self.shape = (streams, bins)
         self.capacity = max(1, min(MAX_PRINCIPALS, MAX_BYTES // (4 * streams * bins)))
         self.counts: OrderedDict[str, Counts] = OrderedDict()
 
@@ -42,10 +42,10 @@ class Histories:
             mine = events.bins[events.principals == name]
             counts = self.counts.get(name)
             if counts is None:
-                counts = self.counts[name] = np.zeros(self._shape, dtype=np.uint32)
+                counts = self.counts[name] = np.zeros(self.shape, dtype=np.uint32)
             self.counts.move_to_end(name)
-            for f in range(self._shape[0]):
+            for f in range(self.shape[0]):
                 seen = mine[:, f][mine[:, f] >= 0]
-                counts[f] += np.bincount(seen, minlength=self._shape[1]).astype(np.uint32)
+                counts[f] += np.bincount(seen, minlength=self.shape[1]).astype(np.uint32)
         while len(self.counts) > self.capacity:
             self.counts.popitem(last=False)

@@ -9,13 +9,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from bartizan.alarms import Alarm, Answer, BoolArray, Column, Events, Ground
+from bartizan.alarms import Alarm, Answer, BoolArray, Column, Events, Ground, SessionSignal
 from bartizan.monitoring.baseline import Baseline
 from bartizan.monitoring.direction import Direction
 from bartizan.monitoring.episode import LOOKS, QUIET, Episode
 from bartizan.monitoring.histories import Histories
 from bartizan.monitoring.localisation import MAX_NAMED, Located, locate, stands_out
 from bartizan.monitoring.recent import BLOCK, WINDOW, Recent, Stretch, stretch_of
+from bartizan.monitoring.state import restore, snapshot
 from bartizan.monitoring.streams import IntArray
 from bartizan.monitoring.triage import ADVICE, decide, error_of
 from bartizan.monitoring.trusted import compare
@@ -28,23 +29,12 @@ _DRAWS: Final = 4
 """Numbers that one step of the Philox counter gives."""
 
 
-class Signal(Protocol):
-    """What a watch over sessions says: one principal searches."""
-
-    principal: str
-    p_value: float
-    level: float
-    detector: str
-    summary: str
-    accounts: tuple[str, ...]
-
-
 class Sessions(Protocol):
     """A watch over what each principal asks; :class:`bartizan.monitoring.sessions.SessionWatch` is one."""
 
     def observe(
         self, principal: str, time: float, row: FloatArray, outputs: FloatArray | None
-    ) -> Signal | None:
+    ) -> SessionSignal | None:
         """Take one query; return a signal the first time a session is too unlike benign ones."""
         ...
 
@@ -92,7 +82,7 @@ class Monitor:
         self.trusted = Recent(streams, TRUSTED_KEPT)
         self.histories = Histories(streams, max(len(s.share) for s in baseline.streams))
         self.absorbed = 0
-        self.signals: OrderedDict[str, tuple[int, Signal]] = OrderedDict()
+        self.signals: OrderedDict[str, tuple[int, SessionSignal]] = OrderedDict()
         self.canary: Ground | None = None
 
     def feed(self, events: Events) -> list[Alarm]:
@@ -114,6 +104,18 @@ class Monitor:
         """Return each stream's evidence now, beside the threshold it would alone have to reach."""
         return dict(zip((s.name for s in self.baseline.streams), self.detector.by_stream(), strict=True))
 
+    def snapshot(self) -> bytes:
+        """Return the state, so that watching goes on after a restart as if nothing had happened."""
+        return snapshot(self)
+
+    def restore(self, data: bytes) -> None:
+        """Take a state back, in a monitor that has seen nothing yet.
+
+        Raises:
+            CalibrationError: The bytes are no state, or one of another baseline.
+        """
+        restore(self, data)
+
     def _block(self, events: Events) -> list[Alarm]:
         first, n = self.count, len(events)
         bins = self.baseline.bins(events, self._uniforms(first, n, len(self.baseline.streams)))
@@ -131,7 +133,7 @@ class Monitor:
         return alarms
 
     def _run(
-        self, index: IntArray, bins: IntArray, signals: list[tuple[int, Signal]], last: int
+        self, index: IntArray, bins: IntArray, signals: list[tuple[int, SessionSignal]], last: int
     ) -> list[Alarm]:
         """Feed the detector, stopping wherever something is to be said."""
         alarms: list[Alarm] = []
@@ -220,7 +222,7 @@ class Monitor:
             )
         ]
 
-    def _searched(self, index: int, signal: Signal) -> Alarm:
+    def _searched(self, index: int, signal: SessionSignal) -> Alarm:
         """Say that a principal searches, and whether it also stands out."""
         window = self.recent.between(index - WINDOW + 1, index)
         mine = window.at(np.flatnonzero(window.principals == signal.principal))
@@ -276,11 +278,11 @@ class Monitor:
 
     def _watch_sessions(
         self, events: Events, index: IntArray, trusted: BoolArray
-    ) -> list[tuple[int, Signal]]:
+    ) -> list[tuple[int, SessionSignal]]:
         if self.sessions is None or not events.principals:
             return []
         rows = np.stack([_numbers(c) for c in events.columns.values()], axis=1)
-        found: list[tuple[int, Signal]] = []
+        found: list[tuple[int, SessionSignal]] = []
         for i in np.flatnonzero(~trusted).tolist():
             outputs = None if events.outputs is None else events.outputs[i]
             signal = self.sessions.observe(events.principals[i], float(events.times[i]), rows[i], outputs)
