@@ -100,13 +100,16 @@ def verify_proof(document: bytes | str, verifier_key: str) -> Record | Alarm:
 
 def _find(segments: Sequence[Segment], record_id: str) -> int | None:
     prefix = b'{"id":' + msgspec.json.encode(record_id) + b","
+    told = None
     for segment in segments:
         if segment.pruned:
             continue
         for index, entry in enumerate(all_entries(segment), segment.first):
-            if entry.startswith(prefix) or _is_alarm(entry, record_id):
+            if entry.startswith(prefix):
                 return index
-    return None
+            if _is_alarm(entry, record_id):
+                told = index  # as it was told last
+    return told
 
 
 def _is_alarm(entry: bytes, alarm_id: str) -> bool:

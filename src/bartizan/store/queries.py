@@ -53,11 +53,15 @@ class Queries:
             return [_event(row) for row in connection.execute(statement).mappings()]
 
     def position(self, record_id: str) -> int | None:
-        """Return where in the ledger a record or an alarm is; the first one, should an id occur twice."""
+        """Return where in the ledger a record is (the first one, should an id occur twice), or an alarm
+        (as it was told last).
+        """
         with self._connection() as connection:
-            for table in (exchanges, alarms):
-                statement = select(func.min(table.c.position)).where(table.c.id == record_id)
-                found: int | None = connection.execute(statement).scalar()
+            for first_or_last in (
+                select(func.min(exchanges.c.position)).where(exchanges.c.id == record_id),
+                select(func.max(alarms.c.position)).where(alarms.c.id == record_id),
+            ):
+                found: int | None = connection.execute(first_or_last).scalar()
                 if found is not None:
                     return found
         return None
@@ -90,8 +94,11 @@ class Queries:
         since: float | None,
         limit: int,
     ) -> list[Alarm]:
-        """Return alarms, newest in the ledger first."""
-        where: ColumnElement[bool] = true()
+        """Return alarms as they were told last, newest in the ledger first.
+
+        An alarm is told again when its cause becomes clearer; conditions are on the last telling.
+        """
+        where: ColumnElement[bool] = _told_last()
         if system is not None:
             where &= alarms.c.system == system
         if cause is not None:
@@ -108,11 +115,20 @@ class Queries:
             return [decode_alarm(bytes(body)) for body in connection.execute(statement).scalars()]
 
     def alarm(self, alarm_id: str) -> Alarm | None:
-        """Return one alarm; the first one, should an id occur twice."""
-        statement = select(alarms.c.body).where(alarms.c.id == alarm_id).order_by(alarms.c.position).limit(1)
+        """Return one alarm as it was told last."""
+        told = self.alarm_tellings(alarm_id, 1)
+        return told[0] if told else None
+
+    def alarm_tellings(self, alarm_id: str, limit: int) -> list[Alarm]:
+        """Return an alarm each time it was told, the last time first."""
+        statement = (
+            select(alarms.c.body)
+            .where(alarms.c.id == alarm_id)
+            .order_by(alarms.c.position.desc())
+            .limit(min(limit, MAX_LIMIT))
+        )
         with self._connection() as connection:
-            body = connection.execute(statement).scalar()
-        return None if body is None else decode_alarm(bytes(body))
+            return [decode_alarm(bytes(body)) for body in connection.execute(statement).scalars()]
 
     def stream_points(self, system: str, since: float, until: float) -> list[StreamPoint]:
         """Return the minutes of a system's streams that touch a span of time, oldest first."""
@@ -210,6 +226,12 @@ class Queries:
                 f"the query store does not answer: {explain(error)}",
                 hint="records are still written to the ledger and will show up later",
             ) from error
+
+
+def _told_last() -> ColumnElement[bool]:
+    later = alarms.alias("later")
+    again = select(later.c.position).where(later.c.id == alarms.c.id, later.c.position > alarms.c.position)
+    return ~again.exists()
 
 
 def _condition(query: EventQuery) -> ColumnElement[bool]:

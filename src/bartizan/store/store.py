@@ -151,12 +151,19 @@ class Store:
         since: float | None = None,
         limit: int = 50,
     ) -> list[Alarm]:
-        """Return alarms, newest in the ledger first. Conditions left out do not restrict."""
+        """Return alarms as they were told last, newest in the ledger first.
+
+        Conditions left out do not restrict.
+        """
         return self._queries.alarms(system, cause, principal, since, limit)
 
     def alarm(self, id: str) -> Alarm | None:
-        """Return an alarm, or ``None`` if there is none (any more)."""
+        """Return an alarm as it was told last, or ``None`` if there is none (any more)."""
         return self._queries.alarm(id)
+
+    def alarm_tellings(self, id: str, limit: int = 50) -> list[Alarm]:
+        """Return an alarm each time it was told, the last time first: causes become clearer."""
+        return self._queries.alarm_tellings(id, limit)
 
     def stream_points(self, system: str, since: float, until: float) -> list[StreamPoint]:
         """Return the minutes of a system's streams, oldest first."""

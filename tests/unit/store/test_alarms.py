@@ -84,6 +84,25 @@ def test_alarms_are_listed_newest_first_and_by_every_condition(filled):
     assert filled.alarm("nothing") is None
 
 
+def test_an_alarm_that_is_told_again_counts_as_it_was_told_last(open_store, make_alarm, tmp_path):
+    store = open_store()
+    first = make_alarm(1, cause=Cause.UNDETERMINED, principals=("early",))
+    store.append_alarm(first)
+    store.append_alarm(make_alarm(2))
+    last = make_alarm(1, cause=Cause.ATTACK, principals=("mallory",), crossings=3)
+    store.append_alarm(last)
+    store.flush()
+    assert [a.id for a in store.alarms()] == ["al-0001", "al-0002"]
+    assert store.alarm("al-0001") == last
+    assert store.alarm_tellings("al-0001") == [last, first]
+    assert store.alarms(principal="early") == []
+    assert store.alarms(cause=Cause.UNDETERMINED) == []
+    assert verify_proof(proof_json(store.prove("al-0001")), store.verifier_key) == last
+    key = store.verifier_key
+    store.close()
+    assert verify_proof(proof_json(prove_from_files(tmp_path / "data", "al-0001")), key) == last
+
+
 def test_alarms_are_no_exchanges(filled):
     assert len(filled.events(EventQuery())) == 6
     assert filled.health().unreadable == 0
