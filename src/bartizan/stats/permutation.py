@@ -21,6 +21,9 @@ _CELLS = 1_000_000
 _ROUNDS = 4
 """How often named groups are set aside and the rest looked at again."""
 
+_MEDIAN_COST = np.pi / 2
+"""Variance of a median over that of a mean: what measuring from the ordinary level adds."""
+
 _SLACK = 1e-9
 """Sums of the same numbers in another order count as equal."""
 
@@ -69,9 +72,12 @@ def localise(
 
     A group's excess is its sum of deviations from the stratum means over the standard deviation
     of that sum under relabelling, about ``sqrt(n_i)``. The largest one is compared with those
-    after permuting scores within strata. Named groups are set aside and the rest is looked at
-    again, up to four times: beside a large deviating group the others seem to deviate the other
-    way. A round names groups only on the side of its strangest one, for the same reason.
+    after permuting scores within strata.
+
+    Beside many deviating events the other groups seem to deviate the other way. So a group is
+    named only if it lies as far from the ordinary level, the event-weighted median of group
+    means, as from the mean of all; and named groups are set aside and the rest is looked at
+    again, up to four times.
 
     Args:
         scores: One finite score per event, at most ``MAX_EVENTS``; ranks serve best, and each
@@ -88,8 +94,8 @@ def localise(
         (no group differs; between strata they may), and likewise any group is named with
         probability at most ``level``. Where some groups differ, those that do not (having one
         law among themselves) are named with probability at most ``level`` once every group that
-        differs has been set aside; before that, as long as the strangest group is one that
-        differs. That fails if they hold most events, for then the others are the exception.
+        differs has been set aside; before that only simulations say so, and only while groups
+        that differ hold well under half of the events: whoever holds more is the ordinary one.
         "Differs" does not mean "malicious".
 
     References:
@@ -112,14 +118,13 @@ def localise(
     floor = 0.0
     for _ in range(_ROUNDS):
         window = _Window.of(values, codes, layers)
-        adjusted = _adjusted(window, rng, permutations)
+        joint, adjusted = _p_values(window, rng, permutations)
         if result is None:
-            result = float(adjusted.min()), float(np.abs(window.excess).max())
-        side = np.sign(window.excess[np.argmax(np.abs(window.excess))])
-        hits = np.flatnonzero((adjusted <= level) & (np.sign(window.excess) == side))
-        if not hits.size or side == 0:
+            result = joint, float(np.abs(window.excess).max())
+        hits = np.flatnonzero((adjusted <= level) & (window.apart > 0))
+        if not hits.size:
             break
-        hits = hits[np.argsort(-np.abs(window.excess[hits]), kind="stable")]
+        hits = hits[np.argsort(-window.apart[hits], kind="stable")]
         named += [window.found(int(i), max(floor, float(adjusted[i]))) for i in hits]
         floor = named[-1].p_value
         rest = ~np.isin(codes, window.codes[hits])
@@ -142,6 +147,8 @@ class _Window:
         sizes: The groups' numbers of events.
         spread: Standard deviation of each group's sum under relabelling; 0 where it cannot vary.
         excess: Each group's sum over its spread; 0 where the spread is 0.
+        apart: Absolute excess, or the like about the ordinary level if that is smaller; 0 where
+            the two have different signs.
     """
 
     deviations: _FloatArray
@@ -151,6 +158,7 @@ class _Window:
     sizes: _IntArray
     spread: _FloatArray
     excess: _FloatArray
+    apart: _FloatArray
 
     @classmethod
     def of(cls, scores: _FloatArray, groups: _IntArray, strata: _IntArray) -> _Window:
@@ -166,10 +174,15 @@ class _Window:
         # Drawing n_is of m_s without replacement: variance n_is (1 - n_is / m_s) times the stratum's.
         parts = variances[here] * joint * (1 - joint / counts[here])
         spread = np.sqrt(np.bincount(pairs % codes.size, parts, minlength=codes.size))
-        sums = np.bincount(labels, deviations, minlength=codes.size)
+        sums, sizes = np.bincount(labels, deviations), np.bincount(labels)
         excess = np.divide(sums, spread, out=np.zeros(codes.size), where=spread > 0)
+        free = np.sqrt(np.bincount(labels, variances[layer]) * (1 + _MEDIAN_COST * sizes / labels.size))
+        departure = sums - sizes * _weighted_median(sums / sizes, sizes)
+        departure = np.divide(departure, free, out=np.zeros(codes.size), where=spread > 0)
+        nearer = np.minimum(np.abs(excess), np.abs(departure))
+        apart = np.where(np.sign(excess) == np.sign(departure), nearer, 0.0)
         cuts = np.append(0, np.cumsum(counts))
-        return cls(deviations, labels, cuts, codes, np.bincount(labels), spread, excess)
+        return cls(deviations, labels, cuts, codes, sizes, spread, excess, apart)
 
     def found(self, i: int, p_value: float) -> Excess:
         return Excess(int(self.codes[i]), int(self.sizes[i]), float(self.excess[i]), p_value)
@@ -190,19 +203,30 @@ class _Window:
             yield np.abs(sums) * inverse
 
 
-def _adjusted(window: _Window, rng: np.random.Generator, permutations: int) -> _FloatArray:
-    """Return each group's step-down max-T p-value; the smallest is that of the joint hypothesis."""
-    observed = np.abs(window.excess)
-    descending = np.argsort(-observed, kind="stable")
-    bar = observed[descending] * (1 - _SLACK)
-    reached = np.zeros(observed.size, dtype=np.int64)
+def _weighted_median(values: _FloatArray, weights: _IntArray) -> float:
+    order = np.argsort(values, kind="stable")
+    below = np.cumsum(weights[order])
+    return float(values[order[np.searchsorted(below, below[-1] / 2)]])
+
+
+def _p_values(window: _Window, rng: np.random.Generator, permutations: int) -> tuple[float, _FloatArray]:
+    """Return the joint hypothesis' p-value, and each group's step-down max-T p-value.
+
+    Groups are judged by how far they are ``apart``, which is never more than the absolute
+    excess that relabelled data are judged by: their p-values err upwards.
+    """
+    largest = float(np.abs(window.excess).max()) * (1 - _SLACK)
+    descending = np.argsort(-window.apart, kind="stable")
+    bar = window.apart[descending] * (1 - _SLACK)
+    joint, reached = 0, np.zeros(bar.size, dtype=np.int64)
     for excesses in window.relabelled(rng, permutations):
         weakest_first = excesses[:, descending[::-1]]
         maxima = np.maximum.accumulate(weakest_first, axis=1)[:, ::-1]
+        joint += int((maxima[:, 0] >= largest).sum())
         reached += (maxima >= bar).sum(axis=0)
-    adjusted = np.empty(observed.size)
+    adjusted = np.empty(bar.size)
     adjusted[descending] = np.maximum.accumulate((1 + reached) / (permutations + 1))
-    return adjusted
+    return (1 + joint) / (permutations + 1), adjusted
 
 
 def _checked(scores: Any, groups: Any, strata: Any, permutations: int) -> tuple[Any, Any, Any]:

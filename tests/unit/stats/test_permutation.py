@@ -121,3 +121,21 @@ def test_what_cannot_be_judged_is_refused():
         codes = np.zeros(size, int)
         with pytest.raises(ValueError, match="events"):
             localise(np.zeros(size), codes, codes, rng)
+
+
+def test_many_small_attackers_do_not_turn_the_largest_tenant_into_the_exception():
+    rng = np.random.default_rng(6)
+    groups, strata = zipf_window(rng)
+    attack = rng.random(3_000) < 0.3
+    groups = np.where(attack, rng.integers(100, 150, 3_000), groups)
+    found = localise(rng.normal(size=3_000) + 2.0 * attack, groups, strata, rng)
+    assert found.p_value == 0.001
+    assert len(found.strangest) > 40
+    assert all(e.group >= 100 and e.excess > 0 for e in found.strangest)
+
+
+@pytest.mark.parametrize("weights", [[1, 1, 1, 1, 1], [9, 1, 1, 1, 1], [1, 2, 3, 1, 4]])
+def test_weighted_median_is_the_median_of_repeated_values(weights):
+    values = np.array([3.0, -1.0, 0.5, 7.0, 2.0])
+    repeated = np.sort(np.repeat(values, weights))
+    assert permutation._weighted_median(values, np.array(weights)) == repeated[(len(repeated) - 1) // 2]
