@@ -13,9 +13,11 @@ from bartizan.config import Config, System, secret
 from bartizan.errors import CalibrationError, ConfigError
 from bartizan.features.memory import Memory
 from bartizan.pipeline import Pipeline
+from bartizan.policy.containment import Containment, Measure
 from bartizan.policy.decide import Policy
-from bartizan.ports import Detector, Fittable
-from bartizan.types import FloatArray, Mode
+from bartizan.ports import Detector, Fittable, PicksEmbedding, RowsFittable, WireProtocol
+from bartizan.protocols.limits import DEFAULT, Limits
+from bartizan.types import DetectorSpec, FloatArray, Mode, Rows
 
 GENERIC = "generic.msgpack"
 EMPTY = Table("none", 0.0, {})
@@ -58,12 +60,13 @@ def table_of(config: Config, system: System) -> Table:
 def detectors_of(system: System, table: Table) -> tuple[Detector, ...]:
     """Load a system's detectors.
 
-    Without a list, those are on that fit the kind of system and, once the system is
-    calibrated on its own data, that could be calibrated there.
+    Without a list, those are on that calibration chose; where it chose none, those that fit
+    the kind of system, are not on by choice only and, once the system is calibrated on its own
+    data, could be calibrated there.
     """
     names = system.detectors
     if names is None:
-        names = registry.detectors_for(system.kind)
+        names = table.selection.on if table.selection is not None else usual_detectors(system.kind)
         if table.given_by_operator():
             names = tuple(n for n in names if n in table.calibrated())
     unknown = (set(system.options) | set(system.effects)) - set(registry.names(registry.DETECTORS))
@@ -76,11 +79,50 @@ def detectors_of(system: System, table: Table) -> tuple[Detector, ...]:
     if system.canary_envs and "text.leak" in options:
         canaries = tuple(value for env in system.canary_envs if (value := secret(env)))
         options["text.leak"]["canaries"] = canaries
-    return tuple(registry.detector(name, options[name]) for name in names)
+    detectors = tuple(registry.detector(name, options[name]) for name in names)
+    if unfed := [(d.spec.name, why) for d in detectors if (why := _unfed(d.spec, system))]:
+        name, why = unfed[0]
+        raise ConfigError(f"system {system.name}: {name} needs {why}", hint=f"set it, or leave {name} out")
+    return detectors
+
+
+def usual_detectors(kind: str) -> tuple[str, ...]:
+    """Return the detectors that are on where the operator gave no list and nothing was measured."""
+    names = registry.detectors_for(kind)
+    return tuple(n for n in names if not registry.detector(n).spec.by_choice)
+
+
+def candidates_of(system: System) -> tuple[str, ...]:
+    """Return the detectors that a system could have on: the operator's list, or all it can feed."""
+    if system.detectors is not None:
+        return system.detectors
+    names = registry.detectors_for(system.kind)
+    return tuple(n for n in names if not _unfed(registry.detector(n).spec, system))
+
+
+def protocols_of(system: System, limits: Limits = DEFAULT) -> tuple[WireProtocol, ...]:
+    """Load the wire protocols that a system speaks.
+
+    Raises:
+        ConfigError: It names an embedding and no protocol can pick one out.
+    """
+    protocols = registry.protocols_for(system.kind, limits)
+    if system.embedding_output is None:
+        return protocols
+    if not all(isinstance(p, PicksEmbedding) for p in protocols):
+        raise ConfigError(
+            f"system {system.name}: its protocol has no outputs to pick an embedding from",
+            hint="leave embedding_output out",
+        )
+    return tuple(cast("PicksEmbedding", p).with_embedding(system.embedding_output) for p in protocols)
 
 
 def fitted_states(
-    detectors: Iterable[Detector], inputs: FloatArray, outputs: FloatArray | None
+    detectors: Iterable[Detector],
+    inputs: FloatArray,
+    outputs: FloatArray | None,
+    *,
+    rows: Rows | None = None,
 ) -> dict[str, dict[str, FloatArray]]:
     """Fit every detector that learns from reference rows.
 
@@ -88,10 +130,29 @@ def fitted_states(
         detectors: All of a system's detectors.
         inputs: Shape ``(n, d)``: benign rows, not used for calibration.
         outputs: Shape ``(n, k)``: what the model answered, if known.
+        rows: The same with variants and embedding, for detectors that learn from those.
     """
-    return {
-        d.spec.name: dict(cast("Fittable", d).fit(inputs, outputs)) for d in detectors if d.spec.needs_fit
-    }
+    given = rows if rows is not None else Rows(inputs, outputs)
+    states = {}
+    for detector in detectors:
+        if detector.spec.needs_fit:
+            more = bool(detector.spec.needs_variants) or detector.spec.needs_embedding
+            state = (
+                cast("RowsFittable", detector).fit_rows(given)
+                if more
+                else cast("Fittable", detector).fit(inputs, outputs)
+            )
+            states[detector.spec.name] = dict(state)
+    return states
+
+
+def _unfed(spec: DetectorSpec, system: System) -> str:
+    """Return the setting without which a system can't give a detector what it looks at."""
+    if spec.needs_variants and not system.extra_calls:
+        return "extra_calls: true"
+    if spec.needs_embedding and system.embedding_output is None:
+        return "embedding_output"
+    return ""
 
 
 def policy_of(system: System) -> Policy:
@@ -101,6 +162,24 @@ def policy_of(system: System) -> Policy:
         on_fault=system.effect_of(system.on_fault),
         on_unjudged=system.effect_of(system.on_unjudged),
         effects={name: system.effect_of(effect) for name, effect in system.effects.items()},
+    )
+
+
+def containment_of(system: System) -> Containment:
+    """Return what an alarm does to a system's principals."""
+    given = system.containment
+    return Containment(
+        attack=Measure[given.attack.upper()],
+        tenant_change=Measure[given.tenant_change.upper()],
+        model_changed=Measure.HOLD if system.on_model_changed == "hold" else Measure.NONE,
+        duration_s=given.duration_s,
+        delay_queries=given.delay_queries,
+        delay_s=given.delay_s,
+        throttle_per_s=given.throttle_per_s,
+        throttle_burst=given.throttle_burst,
+        throttle_wait_s=given.throttle_wait_s,
+        digits=given.digits,
+        top_only=given.top_only,
     )
 
 

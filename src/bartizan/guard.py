@@ -11,18 +11,19 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from bartizan import registry
-from bartizan.assembly import build_pipeline
+from bartizan.assembly import build_pipeline, protocols_of
 from bartizan.clock import WALL_CLOCK
 from bartizan.config import Config, from_mapping, load
 from bartizan.errors import BlockedError, ConfigError, ProtocolError
 from bartizan.explanation.verdict import Explanation, explain
 from bartizan.features.digest import digest_text
+from bartizan.features.variants import with_variants
 from bartizan.pipeline import Pipeline, opaque_parts
 from bartizan.ports import ParsedResponse, WireProtocol
 from bartizan.types import (
     Coverage,
     Effect,
+    FloatArray,
     Interaction,
     Origin,
     Part,
@@ -73,7 +74,7 @@ class Guard:
         """
         loaded = config if isinstance(config, Config) else load(Path(config))
         chosen = loaded.system(system)
-        protocol = registry.protocols_for(chosen.kind)[0]
+        protocol = protocols_of(chosen)[0]
         return cls(build_pipeline(loaded, chosen), protocol)
 
     @classmethod
@@ -92,6 +93,8 @@ class Guard:
         origin: str = "user",
         response: Mapping[str, Any] | None = None,
         outputs: npt.ArrayLike | None = None,
+        embedding: npt.ArrayLike | None = None,
+        model: Callable[[Any], Any] | None = None,
     ) -> GuardVerdict:
         """Judge something.
 
@@ -101,12 +104,17 @@ class Guard:
             origin: For text: ``user``, ``tool`` or ``web``.
             response: With a request body: the model's answer, in the protocol's form.
             outputs: With rows: what the model answered, shape ``(n, k)``.
+            embedding: With rows: what the model made of them on its way, shape ``(n, e)``.
+            model: With rows and outputs: what answers rows like those, ``(n, d)`` to ``(n, k)``.
+                It is asked about changed copies of the rows where detectors compare answers.
 
         Raises:
             ProtocolError: The request or response does not follow the protocol.
             ConfigError: The origin is unknown.
         """
-        verdicts = self.steps(content, origin=origin, response=response, outputs=outputs)
+        verdicts = self.steps(
+            content, origin=origin, response=response, outputs=outputs, embedding=embedding, model=model
+        )
         return _guard(verdicts[0]) if len(verdicts) == 1 else joined(*verdicts)
 
     def steps(
@@ -116,13 +124,15 @@ class Guard:
         origin: str = "user",
         response: Mapping[str, Any] | None = None,
         outputs: npt.ArrayLike | None = None,
+        embedding: npt.ArrayLike | None = None,
+        model: Callable[[Any], Any] | None = None,
     ) -> tuple[Verdict, ...]:
         """Judge something and return one verdict per step of the exchange. Arguments as in :meth:`check`."""
         if isinstance(content, str):
             return (self.pipeline.judge(self._text(content, origin)),)
         if isinstance(content, Mapping):
             return self._exchange(content, response)
-        return (self.pipeline.judge(self._rows(content, outputs)),)
+        return (self.pipeline.judge(self._rows(content, outputs, embedding, model)),)
 
     def require(self, content: Any, **how: Any) -> GuardVerdict:
         """Judge something and raise unless it may pass.
@@ -158,11 +168,26 @@ class Guard:
         part = Part(kind, trust, text=text, digest=digest_text(kind, trust, "", text))
         return self._interaction(Step.REQUEST, [part])
 
-    def _rows(self, rows: npt.ArrayLike, outputs: npt.ArrayLike | None) -> Interaction:
-        inputs = _matrix(rows, "rows")
+    def _rows(
+        self,
+        given: npt.ArrayLike,
+        outputs: npt.ArrayLike | None,
+        embedding: npt.ArrayLike | None,
+        model: Callable[[Any], Any] | None,
+    ) -> Interaction:
+        inputs = _matrix(given, "rows")
         answered = None if outputs is None else _matrix(outputs, "outputs", like=inputs)
-        part = Part(PartKind.ROWS, Origin.USER, rows=Rows(inputs, answered))
-        return self._interaction(Step.EXCHANGE, [part])
+        embedded = None if embedding is None else _matrix(embedding, "embeddings", like=inputs)
+        rows = Rows(inputs, answered, embedding=embedded)
+        copies = self.pipeline.copies
+        if copies is not None and model is not None and answered is not None:
+            asked = model
+
+            def again(changed: FloatArray) -> Rows:
+                return Rows(changed, _matrix(asked(changed), "outputs", like=changed))
+
+            rows = with_variants(again, copies.recipe, copies.kinds, rows)
+        return self._interaction(Step.EXCHANGE, [Part(PartKind.ROWS, Origin.USER, rows=rows)])
 
     def _exchange(
         self, request: Mapping[str, Any], response: Mapping[str, Any] | None
@@ -188,7 +213,8 @@ class Guard:
 class GuardedModel:
     """A model behind a guard: rows that the guard stops never get an answer.
 
-    Other attributes are the model's own.
+    Where detectors compare answers (``extra_calls``), ``predict_proba`` is called once more, about
+    changed copies of the rows. Other attributes are the model's own.
     """
 
     def __init__(self, model: Any, guard: Guard) -> None:
@@ -197,14 +223,14 @@ class GuardedModel:
 
     def predict(self, rows: npt.ArrayLike) -> Any:
         """Return the model's predictions, or raise :class:`BlockedError`."""
-        outputs = self._model.predict_proba(rows) if hasattr(self._model, "predict_proba") else None
-        self._guard.require(rows, outputs=outputs)
+        asked = getattr(self._model, "predict_proba", None)
+        self._guard.require(rows, outputs=None if asked is None else asked(rows), model=asked)
         return self._model.predict(rows)
 
     def predict_proba(self, rows: npt.ArrayLike) -> Any:
         """Return the model's probabilities, or raise :class:`BlockedError`."""
         outputs = self._model.predict_proba(rows)
-        self._guard.require(rows, outputs=outputs)
+        self._guard.require(rows, outputs=outputs, model=self._model.predict_proba)
         return outputs
 
     def __getattr__(self, name: str) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from bartizan.calibration.cells import CELLS, cell_of
-from bartizan.calibration.plan import Slot, cell_plan, ready
+from bartizan.calibration.plan import Copies, Slot, cell_plan, copies_of, lacking, ready
 from bartizan.calibration.table import Cell, Level, Table
 from bartizan.features.memory import Memory
 from bartizan.features.once import OncePerInteraction
@@ -70,6 +70,14 @@ class Pending:
     unjudged: list[Unjudged] = field(default_factory=list)
     units: int = 0
 
+    def lack(self, slot: Slot, part: Part, why: str) -> None:
+        """Note a detector that has nothing to look at; where asking the model failed, as its fault."""
+        name, failed = slot.spec.name, part.rows.failed if part.rows is not None else None
+        if failed is not None and slot.spec.needs_variants:
+            self.faults.append(Fault(name, failed, why, part.path))
+        else:
+            self.unjudged.append(Unjudged(part.path, f"{name} needs {why}"))
+
     def expire(self, remaining: Sequence[tuple[Slot, Part]]) -> None:
         """Note detectors that could not answer in time."""
         for slot, part in remaining:
@@ -88,6 +96,9 @@ class Pipeline:
         memory: What was judged before; ``None`` judges everything afresh (batch use).
         clock_ns: Monotonic nanoseconds.
         on_timing: Called with ``(detector, nanoseconds)`` for each detector run.
+
+    Attributes:
+        copies: The changed copies of rows that its detectors want answers to, if any.
     """
 
     def __init__(
@@ -115,6 +126,7 @@ class Pipeline:
         """Put another calibration in force, for interactions that start from now on."""
         usable = [ready(d, table) for d in self.detectors]
         self._plan = {name: cell_plan(name, usable, table) for name in CELLS}
+        self.copies: Copies | None = copies_of(self.detectors, table)
         # One assignment, so that an interaction never meets one table's levels with another's ranks.
         self._in_force = table, {name: table.level(name, self.rate) for name in table.cells}
         if self._memory is not None:
@@ -139,9 +151,18 @@ class Pipeline:
         pending.deferred.clear()
         return self.finish(pending, remember=False)
 
-    def start(self, interaction: Interaction, *, inline_chars: int = INLINE_CHARS) -> Pending:
-        """Run the cheap detectors and list what is still to run: the learned ones, and long texts."""
-        pending = Pending(interaction, OncePerInteraction(interaction), self._clock_ns() + self._deadline_ns)
+    def start(
+        self, interaction: Interaction, *, inline_chars: int = INLINE_CHARS, spent_ns: int = 0
+    ) -> Pending:
+        """Run the cheap detectors and list what is still to run: the learned ones, and long texts.
+
+        Args:
+            interaction: What is to be judged.
+            inline_chars: Longer texts are put off.
+            spent_ns: What asking the model again has already taken out of the deadline.
+        """
+        deadline_ns = self._clock_ns() + self._deadline_ns - spent_ns
+        pending = Pending(interaction, OncePerInteraction(interaction), deadline_ns)
         current = _current_turn(interaction)
         cheap: list[tuple[Slot, Part]] = []
         plan = self._plan[cell_of(interaction)]
@@ -158,9 +179,8 @@ class Pipeline:
             elif pending.units < PARTS_COUNTED:
                 pending.units += 1
             for slot in slots:
-                if slot.spec.needs_outputs and (part.rows is None or part.rows.outputs is None):
-                    why = f"{slot.spec.name} needs the model's outputs, which were not given"
-                    pending.unjudged.append(Unjudged(part.path, why))
+                if part.kind is PartKind.ROWS and (lack := lacking(slot.spec, part.rows)):
+                    pending.lack(slot, part, lack)
                     continue
                 dear = slot.spec.learned or len(part.text) > inline_chars
                 (pending.deferred if dear else cheap).append((slot, part))

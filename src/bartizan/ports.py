@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from bartizan.types import (
     DetectorSpec,
@@ -14,6 +14,7 @@ from bartizan.types import (
     Part,
     Receipt,
     Record,
+    Rows,
     Scores,
 )
 
@@ -60,6 +61,18 @@ class Fittable(Protocol):
 
     def fit(self, inputs: FloatArray, outputs: FloatArray | None) -> Mapping[str, FloatArray]:
         """Return the state to keep in the calibration; ``inputs`` has shape ``(n, d)``."""
+        ...
+
+    def with_state(self, state: Mapping[str, FloatArray]) -> Detector:
+        """Return a detector that scores with a fitted state."""
+        ...
+
+
+class RowsFittable(Protocol):
+    """A detector that learns from more than inputs and outputs: variants, or an embedding."""
+
+    def fit_rows(self, rows: Rows) -> Mapping[str, FloatArray]:
+        """Return the state to keep in the calibration."""
         ...
 
     def with_state(self, state: Mapping[str, FloatArray]) -> Detector:
@@ -193,6 +206,35 @@ class WireProtocol(Protocol):
         self, status: int, code: str, message: str, *, record_id: str, param: str | None = None
     ) -> Reply:
         """Return an error in the protocol's own envelope."""
+        ...
+
+
+@runtime_checkable
+class Repeats(Protocol):
+    """A wire protocol in which a request can be asked again about other rows."""
+
+    def repeated(
+        self, request: ParsedRequest, headers: Mapping[str, str], inputs: FloatArray
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Return the body and further headers of a request like this one about other rows.
+
+        Args:
+            request: What the client asked, with one part of ``n`` rows.
+            headers: The client's headers.
+            inputs: Shape ``(n, v, d)``: ``v`` changed copies of each row.
+
+        Raises:
+            ProtocolError: ``not_repeatable``: the request is not about one batch of rows.
+        """
+        ...
+
+
+@runtime_checkable
+class PicksEmbedding(Protocol):
+    """A wire protocol whose answers have named outputs, one of which may hold an embedding."""
+
+    def with_embedding(self, name: str) -> WireProtocol:
+        """Return the same protocol, reading the output called ``name`` as the rows' embedding."""
         ...
 
 

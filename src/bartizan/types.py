@@ -6,6 +6,7 @@ interaction), alarm (one stream) and alert (what a person sees) stay distinct wo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from enum import IntEnum, StrEnum
 from typing import Any
 
@@ -101,11 +102,21 @@ class Rows(Value, frozen=True, gc=False):
         inputs: Shape ``(n, d)``: each row is one flattened input.
         outputs: Shape ``(n, k)``, or ``None`` when the model has not answered.
         columns: Names of the ``d`` input columns, or empty when they have none.
+        variants: What the model answered to changed copies of each row, by kind of change
+            (:mod:`bartizan.features.variants`), each of shape ``(n, v, k)``.
+        embedding: Shape ``(n, e)``: what the model made of each row on its way to the answer.
+        lacking: Why variants are not there although a detector may need them.
+        failed: Set where asking for them failed: a detector that needs them is then at fault,
+            where otherwise it just has nothing to look at.
     """
 
     inputs: FloatArray
     outputs: FloatArray | None = None
     columns: tuple[str, ...] = ()
+    variants: Mapping[str, FloatArray] = msgspec.field(default_factory=dict)
+    embedding: FloatArray | None = None
+    lacking: str = ""
+    failed: FaultReason | None = None
 
 
 class Part(Value, frozen=True, gc=False):
@@ -194,6 +205,12 @@ class DetectorSpec(Value, frozen=True, gc=False):
         contextual: True where the score depends on the conversation, not on the part alone.
         needs_fit: True where it must see reference rows before it can score.
         needs_outputs: True where it looks at the model's outputs; rows without them are unjudged by it.
+        needs_variants: Kinds of changed copies (:mod:`bartizan.features.variants`) whose answers
+            it looks at; they cost an extra model call, and rows without are unjudged by it.
+        needs_embedding: True where it looks at the model's embedding; rows without one are
+            unjudged by it.
+        by_choice: True where it is on only if calibration measured that it helps, or the
+            operator lists it.
         limit_chars: Text beyond this many characters is sampled, not read whole; 0: no limit.
         effect: What its findings ask for unless the policy says otherwise.
         taxonomy: Ids with their edition, such as ``OWASP LLM01:2026`` or ``AML.T0051.000``.
@@ -211,6 +228,9 @@ class DetectorSpec(Value, frozen=True, gc=False):
     contextual: bool = False
     needs_fit: bool = False
     needs_outputs: bool = False
+    needs_variants: tuple[str, ...] = ()
+    needs_embedding: bool = False
+    by_choice: bool = False
     limit_chars: int = 0
     effect: Effect = Effect.BLOCK
     taxonomy: tuple[str, ...] = ()

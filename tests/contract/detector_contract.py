@@ -8,6 +8,7 @@ import numpy as np
 
 from bartizan.features.digest import digest_text
 from bartizan.features.once import OncePerInteraction
+from bartizan.features.variants import KINDS, Recipe
 from bartizan.ports import Unavailable
 from bartizan.types import Interaction, Origin, Part, PartKind, Principal, Rows, Step
 
@@ -52,6 +53,18 @@ def text_parts(spec, texts):
     return [Part(kind, origin, "/p", t, digest=digest_text(kind, origin, "", t)) for t in texts]
 
 
+def with_more(rng, inputs, outputs):
+    """Rows with answers to changed copies of every kind, and with an embedding."""
+    recipe = Recipe.of(np.concatenate([inputs, np.zeros((1, inputs.shape[1]))]))
+    variants = {
+        kind: outputs[:, None, :] + np.zeros((1, count, 1))
+        if count % 2
+        else rng.normal(size=(len(outputs), count, outputs.shape[1]))
+        for kind, count in recipe.counts(KINDS).items()
+    }
+    return Rows(inputs, outputs, variants=variants, embedding=rng.normal(size=(len(inputs), 5)))
+
+
 def row_parts(seed=1, width=6):
     rng = np.random.default_rng(seed)
     parts = []
@@ -61,7 +74,8 @@ def row_parts(seed=1, width=6):
         probabilities = odds / odds.sum(axis=1, keepdims=True)
         for inputs in (rng.normal(size=(n, width)), rng.normal(size=(n, width)) * 1e6, np.zeros((n, width))):
             for outputs in (probabilities, logits, np.eye(4)[rng.integers(4, size=n)]):
-                parts.append(Part(PartKind.ROWS, Origin.USER, "/inputs", rows=Rows(inputs, outputs)))
+                for rows in (Rows(inputs, outputs), with_more(rng, inputs, outputs)):
+                    parts.append(Part(PartKind.ROWS, Origin.USER, "/inputs", rows=rows))
     return parts
 
 
@@ -71,7 +85,10 @@ def fitted(detector, width=6):
     rng = np.random.default_rng(2)
     logits = rng.normal(size=(200, 4))
     odds = np.exp(logits)
-    state = detector.fit(rng.normal(size=(200, width)), odds / odds.sum(axis=1, keepdims=True))
+    inputs, outputs = rng.normal(size=(200, width)), odds / odds.sum(axis=1, keepdims=True)
+    if hasattr(detector, "fit_rows"):
+        return detector.with_state(detector.fit_rows(with_more(rng, inputs, outputs)))
+    state = detector.fit(inputs, outputs)
     return detector.with_state(state)
 
 
@@ -122,6 +139,14 @@ def check_same_input_same_score(make):
     assert first == [score(other, p) for p in parts], "another instance disagrees"
 
 
+def check_rows_are_answered(make):
+    """With all that its spec asks for at hand, a detector of rows has an answer."""
+    detector = fitted(make())
+    if PartKind.ROWS in detector.spec.kinds:
+        rows = [p for p in row_parts() if p.rows.variants and len(p.rows.inputs)]
+        assert any(score(detector, part) is not None for part in rows)
+
+
 def check_evidence_lies_inside(make):
     detector = fitted(make())
     for part in parts_for(detector):
@@ -170,6 +195,7 @@ CHECKS = (
     check_never_raises,
     check_scores_are_finite_and_one_per_unit,
     check_same_input_same_score,
+    check_rows_are_answered,
     check_evidence_lies_inside,
     check_linear_time,
     check_answers_grow_with_their_prefix,

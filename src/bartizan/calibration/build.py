@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from bartizan.calibration.table import Cell, Reference, Table, decode, encode
+from bartizan.calibration.table import Cell, Reference, Selection, Table, decode, encode
 from bartizan.errors import CalibrationError
 from bartizan.stats.conformal import Ranking
 from bartizan.types import FloatArray, Measured
@@ -31,6 +31,7 @@ def build_table(
     rng: np.random.Generator,
     fitted: Mapping[str, Mapping[str, FloatArray]] | None = None,
     trim: float = 0.0,
+    selection: Selection | None = None,
 ) -> Table:
     """Build a table from the scores of benign interactions.
 
@@ -43,6 +44,7 @@ def build_table(
         versions: Each detector's ``spec.version``.
         rng: Splits the interactions between the two stages.
         fitted: State of fitted detectors, kept with the table.
+        selection: Which detectors are on, and why, kept with the table.
         trim: Share of each cell's strangest interactions to leave out against poisoning.
 
     Raises:
@@ -62,7 +64,10 @@ def build_table(
             f"{most} benign interactions are too few to calibrate",
             hint=f"give at least {MIN_POINTS}; 574 certify a rate of 1 in 100, 5,754 one of 1 in 1,000",
         )
-    return decode(encode(Table(name, created, _completed(cells), fitted or {}, dict(versions), trim)))
+    table = Table(
+        name, created, _completed(cells), fitted or {}, dict(versions), trim, selection=selection
+    )
+    return decode(encode(table))
 
 
 def with_missing_cells(table: Table, other: Table) -> Table:

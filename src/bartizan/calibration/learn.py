@@ -97,6 +97,7 @@ def propose(
             rng=np.random.default_rng(len(capped)),
             fitted=in_force.fitted,
             trim=guards.trim,
+            selection=in_force.selection,
         )
     except CalibrationError as error:
         return Proposal(None, f"learning: {error.message}")

@@ -8,8 +8,9 @@ from typing import cast
 
 from bartizan.calibration.cells import score_key
 from bartizan.calibration.table import Table
+from bartizan.features.variants import KINDS, STATE, Recipe
 from bartizan.ports import Detector, Fittable
-from bartizan.types import DetectorSpec, Fault, FaultReason, Origin, PartKind, Step
+from bartizan.types import DetectorSpec, Fault, FaultReason, Origin, PartKind, Rows, Step
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +31,19 @@ class Slot:
     key: str
     fault: Fault | None
     scores: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Copies:
+    """Changed copies of rows that detectors want answers to.
+
+    Attributes:
+        recipe: How they are made.
+        kinds: Which, in the order of :data:`bartizan.features.variants.KINDS`.
+    """
+
+    recipe: Recipe
+    kinds: tuple[str, ...]
 
 
 def ready(detector: Detector, table: Table) -> tuple[Detector, Fault | None]:
@@ -72,3 +86,28 @@ def cell_plan(
                 slots.append(Slot(detector, spec, key, problem, scores))
             plan[kind, origin] = tuple(slots)
     return plan
+
+
+def lacking(spec: DetectorSpec, rows: Rows | None) -> str:
+    """Return what a detector needs and rows do not hold; empty if nothing."""
+    if spec.needs_outputs and (rows is None or rows.outputs is None):
+        return "the model's outputs, which were not given"
+    if rows is None:
+        return ""
+    if spec.needs_embedding and rows.embedding is None:
+        return "the model's embedding, which was not given"
+    if any(kind not in rows.variants for kind in spec.needs_variants):
+        return "the model's answers to changed copies: " + (rows.lacking or "they were not given")
+    return ""
+
+
+def copies_of(detectors: Sequence[Detector], table: Table) -> Copies | None:
+    """Return which changed copies of rows the detectors want answers to, or ``None`` if none.
+
+    Without a recipe in the table none can be made.
+    """
+    wanted = {kind for d in detectors for kind in d.spec.needs_variants}
+    state = table.fitted.get(STATE)
+    if not wanted or state is None:
+        return None
+    return Copies(Recipe.from_state(state), tuple(kind for kind in KINDS if kind in wanted))

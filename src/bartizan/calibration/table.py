@@ -127,6 +127,28 @@ class Cell:
         return top - math.log(max(1, measured.units))
 
 
+class Selection(msgspec.Struct, frozen=True):
+    """Which detectors are on, chosen by what they found of synthetic attacks.
+
+    Attributes:
+        on: What is on, in the order in which it was chosen.
+        off: What was measured and did not help.
+        level: The certified false-alarm rate at which power was measured.
+        rows: Benign rows behind the measurement; none of them ranks interactions.
+        power: Per attack, the share found by each detector alone.
+        together: Per attack, the share found by those that are on, together.
+        usual: Per attack, the share found by those that are on where nothing was measured.
+    """
+
+    on: tuple[str, ...]
+    off: tuple[str, ...]
+    level: float
+    rows: int
+    power: dict[str, dict[str, float]]
+    together: dict[str, float]
+    usual: dict[str, float]
+
+
 @dataclass(frozen=True, slots=True)
 class Table:
     """A named calibration.
@@ -140,6 +162,7 @@ class Table:
         trimmed: Share of the strangest points left out against poisoning; it is paid for
             out of the rate (:meth:`level`).
         digest: Hex SHA-256 of the encoded table.
+        selection: Which detectors are on, if that was measured.
     """
 
     name: str
@@ -149,6 +172,7 @@ class Table:
     versions: Mapping[str, str] = field(default_factory=dict)
     trimmed: float = 0.0
     digest: str = ""
+    selection: Selection | None = None
 
     def calibrated(self) -> frozenset[str]:
         """Return the names of the detectors that have a reference in some cell."""
@@ -189,7 +213,7 @@ class _CellData(msgspec.Struct, array_like=True):
     source: str
 
 
-class _TableData(msgspec.Struct):
+class _TableData(msgspec.Struct, omit_defaults=True):
     format: int
     name: str
     created: float
@@ -197,6 +221,8 @@ class _TableData(msgspec.Struct):
     fitted: dict[str, dict[str, tuple[list[int], bytes]]]
     versions: dict[str, str]
     trimmed: float
+    # Left out where there is none, so that older tables keep their bytes and their digests.
+    selection: Selection | None = None
 
 
 def encode(table: Table) -> bytes:
@@ -220,6 +246,7 @@ def encode(table: Table) -> bytes:
             },
             dict(table.versions),
             table.trimmed,
+            table.selection,
         )
     )
 
@@ -254,6 +281,7 @@ def decode(data: bytes) -> Table:
             versions=raw.versions,
             trimmed=raw.trimmed,
             digest=hashlib.sha256(data).hexdigest(),
+            selection=raw.selection,
         )
     except (msgspec.MsgspecError, ValueError) as error:
         raise CalibrationError(

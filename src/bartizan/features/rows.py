@@ -126,6 +126,23 @@ def reference_rows(inputs: FloatArray) -> FloatArray:
     return np.clip(np.where(np.isfinite(rows), rows, np.nan), -MAX_SCORE, MAX_SCORE)
 
 
+def reference_classes(outputs: FloatArray | None, rows: int) -> IntArray:
+    """Return the predicted class of each reference row, shape ``(rows,)``; -1 where it is not known.
+
+    Raises:
+        CalibrationError: There are not as many outputs as rows.
+    """
+    unknown = np.full(rows, -1, dtype=np.int64)
+    if outputs is None:
+        return unknown
+    if len(outputs) != rows:
+        raise CalibrationError(f"{rows} reference rows came with {len(outputs)} outputs")
+    try:
+        return read_answers(outputs).classes
+    except Unavailable:
+        return unknown
+
+
 def column_centres(rows: FloatArray) -> FloatArray:
     """Return each column's median, shape ``(d,)``; 0 where a column holds no number."""
     return _by_column(rows, lambda kept: np.asarray(np.median(kept, axis=0)))

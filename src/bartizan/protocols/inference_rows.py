@@ -33,11 +33,23 @@ def input_parts(tensors: Sequence[Tensor], max_columns: int) -> list[Part]:
     return [_part(numeric, "/inputs", "", max_columns)]
 
 
-def answered(part: Part, outputs: Sequence[Tensor]) -> Part:
-    """Return a request's rows together with the model's answer to them."""
+def answered(part: Part, outputs: Sequence[Tensor], embedding: str | None = None) -> Part:
+    """Return a request's rows together with the model's answer to them.
+
+    Args:
+        part: The request's rows.
+        outputs: What the model answered.
+        embedding: Name of the output that holds the rows' embedding, which is no answer.
+    """
     if part.rows is None:
         raise ValueError("not a part of rows")
-    rows = Rows(part.rows.inputs, choose_answer(outputs, len(part.rows.inputs)), part.rows.columns)
+    count = len(part.rows.inputs)
+    rows = Rows(
+        part.rows.inputs,
+        choose_answer([t for t in outputs if t.name != embedding], count),
+        part.rows.columns,
+        embedding=next((_matrix(t) for t in outputs if t.name == embedding and t.rows == count), None),
+    )
     return Part(PartKind.ROWS, part.origin, part.path, rows=rows, name=part.name, digest=digest_rows(rows))
 
 
@@ -61,6 +73,12 @@ def choose_answer(outputs: Sequence[Tensor], n: int) -> FloatArray | None:
         if best is None or rank < best[0]:
             best = (rank, matrix)
     return None if best is None else best[1]
+
+
+def _matrix(tensor: Tensor) -> FloatArray | None:
+    if tensor.values is None or not tensor.values.size:
+        return None
+    return tensor.values.reshape(tensor.rows, -1)
 
 
 def _telling(name: str) -> int:

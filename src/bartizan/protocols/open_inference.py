@@ -21,10 +21,11 @@ from bartizan.protocols.inference_message import (
     refuse_shared_memory,
     split_head,
 )
+from bartizan.protocols.inference_repeat import repeated
 from bartizan.protocols.inference_rewrite import rewrite
 from bartizan.protocols.inference_rows import answered, input_parts
 from bartizan.protocols.limits import DEFAULT, Limits
-from bartizan.types import Origin, PartKind
+from bartizan.types import FloatArray, Origin, PartKind
 
 _REQUEST = Fields.of("inputs parameters", "id outputs")
 _RESPONSE = Fields.of("outputs parameters", "id model_name model_version")
@@ -36,6 +37,7 @@ class OpenInference:
 
     Args:
         limits: How much one message may hold.
+        embedding: Name of the output that holds the rows' embedding, if the model gives one.
 
     References:
         kserve/open-inference-protocol, "Open Inference Protocol REST"; Triton Inference
@@ -45,8 +47,13 @@ class OpenInference:
     name: ClassVar[str] = "open-inference"
     kind: ClassVar[str] = "predict"
 
-    def __init__(self, limits: Limits | None = None) -> None:
+    def __init__(self, limits: Limits | None = None, embedding: str | None = None) -> None:
         self._limits = limits or DEFAULT
+        self._embedding = embedding
+
+    def with_embedding(self, name: str) -> OpenInference:
+        """Return the same protocol, reading the output called ``name`` as the rows' embedding."""
+        return OpenInference(self._limits, name)
 
     def operation(self, method: str, path: str) -> str | None:
         """Judge inference, pass health and metadata, know nothing else."""
@@ -98,11 +105,22 @@ class OpenInference:
             gathered.fields(tree, _RESPONSE, "")
             reader = TensorReader(gathered, self._limits, "outputs", tail, finite=False)
             tensors = reader.read(tree.get("outputs"))
-            gathered.parts.extend(answered(p, tensors) for p in request.parts if p.rows is not None)
+            asked = [p for p in request.parts if p.rows is not None]
+            gathered.parts.extend(answered(p, tensors, self._embedding) for p in asked)
             _read_texts(gathered, tensors, "outputs", Origin.MODEL)
         except ProtocolError as error:
             raise upstream_error(error) from None
         return ParsedResponse(tuple(gathered.parts), gathered.unjudged, body)
+
+    def repeated(
+        self, request: ParsedRequest, headers: Mapping[str, str], inputs: FloatArray
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Return the same request about other rows; see :mod:`bartizan.protocols.inference_repeat`.
+
+        Raises:
+            ProtocolError: ``not_repeatable``.
+        """
+        return repeated(request.document, headers, inputs)
 
     def open_stream(self, request: ParsedRequest) -> None:
         """Return ``None``: the protocol has no streamed answers over REST."""

@@ -27,25 +27,18 @@ from bartizan.features.rows import (
     SMALLEST_SPREAD,
     IntArray,
     answers_of,
-    column_centres,
     column_names,
-    column_spreads,
-    read_answers,
+    reference_classes,
     reference_rows,
     rows_of,
 )
+from bartizan.features.scaling import Scaling
 from bartizan.ports import Features, Unavailable
 from bartizan.types import DetectorSpec, Evidence, FloatArray, Origin, Part, PartKind, Scores, Step
 
 MAX_REFERENCE_ROWS: Final = 4096
 MAX_REFERENCE_VALUES: Final = 1 << 24
 """Wide rows (images) get fewer reference rows: 64 MiB in single precision at most."""
-
-FARTHEST: Final = 1e4
-"""Standardised values end here, so that squares stay finite in single precision."""
-
-SAME_UNIT_SHARE: Final = 0.5
-"""Columns share a unit (pixels do) where their median range is this share of the largest."""
 
 MAX_DISAGREEMENT: Final = 100.0
 
@@ -72,8 +65,7 @@ class _Fitted:
     Attributes:
         plain: Standardised rows.
         white: The same rows whitened by the covariance within classes.
-        centre: Of the columns, shape ``(d,)``.
-        scale: Of the columns, shape ``(d,)``.
+        scaling: Of the columns.
         whitening: From plain to white, shape ``(d, d)``; empty where the two are the same.
         blocks: Where each class that has enough rows begins and ends.
         typical: Median white distance of a reference row to its neighbours: over all rows,
@@ -82,8 +74,7 @@ class _Fitted:
 
     plain: Cloud
     white: Cloud
-    centre: FloatArray
-    scale: FloatArray
+    scaling: Scaling
     whitening: SingleArray
     blocks: Mapping[int, tuple[int, int]]
     typical: tuple[float, Mapping[int, float]]
@@ -134,21 +125,21 @@ class Neighbours:
         if len(rows) < 2:
             raise CalibrationError("rows.neighbours needs at least 2 reference rows")
         room = min(MAX_REFERENCE_ROWS, max(NEIGHBOURS + 1, MAX_REFERENCE_VALUES // rows.shape[1]))
-        classes = _reference_classes(outputs, len(rows))
+        classes = reference_classes(outputs, len(rows))
         if len(rows) > room:
             # The same sample for the same number of rows: fits are reproducible.
             kept = np.random.default_rng(SAMPLE_SEED).permutation(len(rows))[:room]
             rows, classes = rows[kept], classes[kept]
         order = np.argsort(classes, kind="stable")
         rows, classes = rows[order], classes[order]
-        centre, scale = column_centres(rows), _scales(rows)
-        plain = _standardised(rows, centre, scale)
+        scaling = Scaling.of(rows)
+        plain = scaling.standardised(rows)
         whitening = whitening_of(plain.astype(np.float64), classes)
         white = whitened(plain, whitening.astype(np.float32))
         return {
             "reference": plain.astype(np.float64),
-            "centre": centre,
-            "scale": scale,
+            "centre": scaling.centre,
+            "scale": scaling.scale,
             "classes": classes.astype(np.float64),
             "whitening": whitening,
             "typical": typical_distances(cloud_of(white), blocks_of(classes)),
@@ -171,8 +162,7 @@ class Neighbours:
             _Fitted(
                 plain=cloud_of(plain),
                 white=cloud_of(whitened(plain, matrix)),
-                centre=centre,
-                scale=scale,
+                scaling=Scaling(centre, scale),
                 whitening=matrix,
                 blocks=blocks,
                 typical=(float(typical[0]), by_class),
@@ -194,7 +184,7 @@ class Neighbours:
         """Name the columns that make up most of the distance to the nearest reference row."""
         judged = self._judged(part, features)
         fitted, rows = self._required(), rows_of(part)
-        row = _standardised(rows.inputs[unit : unit + 1], fitted.centre, fitted.scale)
+        row = fitted.scaling.standardised(rows.inputs[unit : unit + 1])
         apart = (row - fitted.plain.rows[judged.nearest[unit]]).astype(np.float64)
         pull = whitened(apart, fitted.whitening) @ fitted.whitening.T if fitted.whitening.size else apart
         # The products add up to the squared distance: each is a column's share of it.
@@ -217,8 +207,8 @@ class Neighbours:
     def _judged(self, part: Part, features: Features) -> _Judged:
         fitted = self._required()
         inputs = rows_of(part).inputs
-        if len(inputs) and (inputs.ndim != 2 or inputs.shape[1] != len(fitted.centre)):
-            raise Unavailable(f"rows are not {len(fitted.centre)} columns wide, as the reference is")
+        if len(inputs) and (inputs.ndim != 2 or inputs.shape[1] != len(fitted.scaling.centre)):
+            raise Unavailable(f"rows are not {len(fitted.scaling.centre)} columns wide, as the reference is")
         try:
             classes = features.of_part(answers_of, part).classes
         except Unavailable:
@@ -238,7 +228,7 @@ class Neighbours:
 
 
 def _judge(fitted: _Fitted, inputs: FloatArray, classes: IntArray) -> _Judged:
-    plain = _standardised(inputs, fitted.centre, fitted.scale)
+    plain = fitted.scaling.standardised(inputs)
     size = len(fitted.plain.rows)
     count = min(NEIGHBOURS, size)
     squared = squared_distances(fitted.plain, plain)
@@ -262,31 +252,3 @@ def _judge(fitted: _Fitted, inputs: FloatArray, classes: IntArray) -> _Judged:
     floor = np.maximum(nearest_own / MAX_DISAGREEMENT, SMALLEST_SPREAD)
     disagreement = np.maximum(nearest_own / np.maximum(nearest_any, floor), 1.0)
     return _Judged(distances / typical, disagreement, closest)
-
-
-def _standardised(rows: FloatArray, centre: FloatArray, scale: FloatArray) -> SingleArray:
-    """Return rows in spreads from the centre; a missing value is at the centre."""
-    values = (np.clip(np.nan_to_num(rows - centre, nan=0.0), -MAX_SCORE, MAX_SCORE)) / scale
-    return np.ascontiguousarray(np.clip(values, -FARTHEST, FARTHEST), dtype=np.float32)
-
-
-def _scales(rows: FloatArray) -> FloatArray:
-    spreads = column_spreads(rows)
-    missing = np.isnan(rows)
-    ranges = np.where(missing, -np.inf, rows).max(axis=0) - np.where(missing, np.inf, rows).min(axis=0)
-    if np.median(ranges) >= SAME_UNIT_SHARE * ranges.max():
-        return np.full_like(spreads, max(float(np.sqrt(np.mean(spreads**2))), SMALLEST_SPREAD))
-    return spreads
-
-
-def _reference_classes(outputs: FloatArray | None, rows: int) -> IntArray:
-    """Return the predicted class of each row, -1 where it is not known."""
-    unknown = np.full(rows, -1, dtype=np.int64)
-    if outputs is None:
-        return unknown
-    if len(outputs) != rows:
-        raise CalibrationError(f"{rows} reference rows came with {len(outputs)} outputs")
-    try:
-        return read_answers(outputs).classes
-    except Unavailable:
-        return unknown
