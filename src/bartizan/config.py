@@ -123,6 +123,18 @@ class System(_Model):
         default=(), description="Path prefixes let through without judgement, and recorded as unjudged."
     )
     deadline_ms: float = Field(default=250, gt=0, description="For all detectors of one step together.")
+    extra_calls: bool = Field(
+        default=False,
+        description="predict: after each answer, ask the model once more about changed copies of the rows "
+        "(about 20 for each), for detectors that compare the answers. Costs model calls, and latency out of "
+        "deadline_ms.",
+    )
+    embedding_output: str | None = Field(
+        default=None,
+        min_length=1,
+        max_length=256,
+        description="predict: name of the output tensor that holds the model's embedding of each row.",
+    )
     calibration: Calibration = Calibration()
     identity: Identity = Identity()
 

@@ -31,7 +31,8 @@ from bartizan.gateway.metrics import Metrics, action_of
 from bartizan.gateway.recording import Recorder, record_of, step_record
 from bartizan.gateway.served import Served
 from bartizan.gateway.streaming import StreamJudge
-from bartizan.gateway.upstream import Answer, UpstreamError
+from bartizan.gateway.upstream import Answer, UpstreamError, whole
+from bartizan.gateway.variants import Sent, asked_again
 from bartizan.pipeline import opaque_parts
 from bartizan.ports import ParsedRequest, Reply, StreamReader, WireProtocol
 from bartizan.types import (
@@ -102,6 +103,7 @@ class Exchange:
         self._status = 0
         self._note = ""
         self._deferred: asyncio.Future[Verdict] | None = None
+        self._sent = Sent("", "", ())
 
     async def serve(self, path: str) -> None:
         """Serve the exchange; ``path`` is relative to the system."""
@@ -164,6 +166,7 @@ class Exchange:
         query = self._scope.get("query_string", b"")
         target = path + ("?" + query.decode("latin-1") if query else "")
         outgoing = forwarded(headers, self._system.token)
+        self._sent = Sent(self._scope["method"], target, outgoing)
         try:
             began = time.perf_counter_ns()
             sending = self._system.upstream.send(self._scope["method"], target, outgoing, body)
@@ -202,8 +205,12 @@ class Exchange:
         parsed = self._protocol.parse_response(request, names, body)
         parts = parsed.parts + opaque_parts(parsed.unjudged)
         if self._protocol.kind == "predict":
-            parts += opaque_parts(request.unjudged)
-            verdict = await self._judge(Step.EXCHANGE, parts)
+            parts, spent_ns = await asked_again(
+                self._context, self._system, self._protocol, request, self._sent, parts
+            )
+            verdict = await self._judge(
+                Step.EXCHANGE, parts + opaque_parts(request.unjudged), spent_ns=spent_ns
+            )
         else:
             verdict = await self._judge(Step.RESPONSE, parts, request.parts)
         if _stops(verdict):
@@ -279,10 +286,12 @@ class Exchange:
             verdict = msgspec.structs.replace(stopped, measured=verdict.measured)
         self._keep(interaction, verdict)
 
-    async def _judge(self, step: Step, parts: tuple[Part, ...], context: tuple[Part, ...] = ()) -> Verdict:
+    async def _judge(
+        self, step: Step, parts: tuple[Part, ...], context: tuple[Part, ...] = (), *, spent_ns: int = 0
+    ) -> Verdict:
         pipeline = self._system.pipeline
         interaction = self._interaction(step, parts, context)
-        pending = pipeline.start(interaction)
+        pending = pipeline.start(interaction, spent_ns=spent_ns)
         learned = None
         if pending.deferred:
             remaining = max(0.0, (pending.deadline_ns - time.perf_counter_ns()) / 1e9)
@@ -342,15 +351,7 @@ class Exchange:
         self._waited += time.perf_counter_ns() - began
 
     async def _whole(self, answer: Answer) -> bytes:
-        limit = self._system.config.upstream.max_response_bytes
-        chunks: list[bytes] = []
-        size = 0
-        async for chunk in answer.chunks():
-            size += len(chunk)
-            if size > limit:
-                raise UpstreamError("too_large")
-            chunks.append(chunk)
-        return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        return await whole(answer, self._system.config.upstream.max_response_bytes)
 
     async def _timed(self, waiting: Awaitable[bytes]) -> bytes:
         began = time.perf_counter_ns()

@@ -29,6 +29,9 @@ class Metrics:
             "bartizan_faults", "Detectors that could not answer.", "system", "detector", "reason"
         )
         self._upstream = counter("bartizan_upstream_errors", "Upstream failures.", "system", "reason")
+        self._extra = counter(
+            "bartizan_extra_calls", "Calls of the model about changed copies of rows.", "system", "outcome"
+        )
         self._dropped = counter("bartizan_events_dropped", "Records that could not be written.", "sink")
         self._added = Histogram(
             "bartizan_added_latency_seconds",
@@ -86,6 +89,10 @@ class Metrics:
     def dropped(self) -> None:
         """Count a record that could not be written."""
         self._dropped.labels("ledger").inc()
+
+    def extra_call(self, system: str, outcome: str) -> None:
+        """Count a call of the model about changed copies of rows."""
+        self._extra.labels(system, outcome).inc()
 
     def detector_time(self, detector: str, nanoseconds: int) -> None:
         """Note how long one detector run took."""

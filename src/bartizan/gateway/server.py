@@ -17,8 +17,8 @@ from typing import Any
 import uvicorn
 from starlette.routing import BaseRoute
 
-from bartizan import __version__, registry
-from bartizan.assembly import build_pipeline
+from bartizan import __version__
+from bartizan.assembly import build_pipeline, protocols_of
 from bartizan.clock import WALL_CLOCK
 from bartizan.config import Config, System, secret
 from bartizan.errors import ConfigError
@@ -174,8 +174,8 @@ class Gateway:
             config=system,
             prefix=prefixes(self.config.systems)[system.name],
             pipeline=pipeline,
-            protocols=registry.protocols_for(
-                system.kind,
+            protocols=protocols_of(
+                system,
                 Limits(depth=self.config.limits.json_depth, elements=self.config.limits.tensor_elements),
             ),
             upstream=PyreqwestUpstream(system.upstream),

@@ -61,6 +61,22 @@ class Upstream(Protocol):
         ...
 
 
+async def whole(answer: Answer, limit: int) -> bytes:
+    """Read an answer's whole body.
+
+    Raises:
+        UpstreamError: It broke off, or is larger than ``limit`` bytes.
+    """
+    chunks: list[bytes] = []
+    size = 0
+    async for chunk in answer.chunks():
+        size += len(chunk)
+        if size > limit:
+            raise UpstreamError("too_large")
+        chunks.append(chunk)
+    return chunks[0] if len(chunks) == 1 else b"".join(chunks)
+
+
 class _Answer:
     __slots__ = ("_response", "headers", "status")
 
