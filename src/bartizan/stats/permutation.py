@@ -52,7 +52,8 @@ class Localisation:
     Attributes:
         p_value: Of the hypothesis that it is the same for all.
         statistic: Largest absolute excess over all groups; 0 where nothing can be compared.
-        strangest: The groups named at the level asked for, strangest first; often none.
+        strangest: The groups named at the level asked for, strangest first. It can be empty
+            though ``p_value`` is small: that somebody differs is easier to tell than who.
     """
 
     p_value: float
@@ -86,7 +87,8 @@ def localise(
         groups: Integer code of each event's group.
         strata: Integer code of each event's stratum, such as a slice of time.
         rng: Source of the permutations.
-        permutations: ``B``. Time is ``O(B n)`` a round, memory bounded to about 50 MB.
+        permutations: ``B``. No p-value falls below ``1 / (B + 1)``, so a lower level names nobody.
+            Time is ``O(B n)`` a round, memory bounded to about 50 MB.
         level: Groups with an adjusted p-value up to this are named.
 
     Guarantees:
