@@ -14,6 +14,8 @@ from bartizan.errors import ConfigError
 from bartizan.types import Effect, Mode
 
 _MAX_CONFIG_BYTES = 1_000_000
+_MAX_DELAY_QUERIES = 10_000
+_MAX_DELAY_S = 86_400
 
 EffectName = Literal["allow", "redact", "hold", "block"]
 Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
@@ -99,6 +101,85 @@ class Calibration(_Model):
     )
 
 
+class Containment(_Model):
+    """What an alarm does to the principals it concerns. Carried out under `enforce`, else recorded."""
+
+    attack: Literal["none", "throttle", "degrade", "hold", "block"] = Field(
+        default="hold", description="Against principals of an alarm taken for an attack."
+    )
+    tenant_change: Literal["none", "throttle"] = Field(
+        default="none", description="Where it may as well be an honest change of one tenant."
+    )
+    duration_s: float = Field(default=3600, gt=0, le=31 * 86_400, description="From when a measure started.")
+    delay_queries: tuple[int, int] = Field(
+        default=(5, 50), description="Fewest and most further queries before a measure starts."
+    )
+    delay_s: tuple[float, float] = Field(
+        default=(10, 120), description="Fewest and most seconds before it starts; whichever comes first."
+    )
+    throttle_per_s: float = Field(default=1, gt=0, le=10_000, description="Queries a second when throttled.")
+    throttle_burst: int = Field(default=5, ge=1, le=1_000)
+    throttle_wait_s: float = Field(
+        default=10, ge=0, le=60, description="Longest wait of a throttled query; beyond it is held."
+    )
+    digits: int = Field(default=1, ge=1, le=2, description="Digits that a degraded score keeps.")
+    top_only: bool = Field(default=False, description="Degraded class scores only say which class is first.")
+
+    @model_validator(mode="after")
+    def _ranges(self) -> Containment:
+        for low, high, most in (
+            (*self.delay_queries, _MAX_DELAY_QUERIES),
+            (*self.delay_s, _MAX_DELAY_S),
+        ):
+            if not 0 <= low <= high <= most:
+                raise ValueError(f"a delay is two numbers, fewest first, from 0 to {most}")
+        return self
+
+
+class Monitoring(_Model):
+    """What is watched over time. Only for systems of kind `predict`."""
+
+    baseline: Path | None = Field(
+        default=None, description="The stream as it should be, made from recorded traffic; none: not watched."
+    )
+    trusted_principals: tuple[str, ...] = Field(
+        default=(), description="Names of callers whose traffic nobody else can shape."
+    )
+    trusted_header: HeaderName | None = Field(
+        default=None, description="Header that marks trusted traffic; it is not passed on."
+    )
+    trusted_token_env: EnvName | None = Field(
+        default=None, description="Environment variable with the value that the header must have."
+    )
+    group_headers: dict[Name, HeaderName] = Field(
+        default_factory=dict,
+        description="Coarser names of callers, such as network: x-client-asn, set by a trusted proxy.",
+    )
+    snapshot_s: float = Field(default=60, gt=0, description="How often the monitor's state is saved.")
+    queue: int = Field(
+        default=10_000, gt=0, le=1_000_000, description="Exchanges that may wait to be watched."
+    )
+
+    @model_validator(mode="after")
+    def _whole_trust(self) -> Monitoring:
+        if (self.trusted_header is None) != (self.trusted_token_env is None):
+            raise ValueError("trusted_header and trusted_token_env go together: anybody can send a header")
+        return self
+
+
+class FingerprintConfig(_Model):
+    """Secret inputs sent through the live endpoint, whose answers tell when its model was changed."""
+
+    model: str = Field(min_length=1, max_length=256, description="The model's name at the upstream.")
+    version: str = Field(default="", max_length=64, description="Default: the version the upstream chooses.")
+    every_s: float = Field(default=60, ge=0.05, le=86_400, description="Mean time between two checks.")
+    canaries: int = Field(default=32, ge=8, le=256)
+    per_check: int = Field(default=1, ge=1, le=8, description="Canaries in one check's request.")
+    rate: float = Field(
+        default=1e-6, ge=1e-9, le=0.01, description="False alarms expected per check of an unchanged model."
+    )
+
+
 class System(_Model):
     """One protected AI system."""
 
@@ -137,6 +218,14 @@ class System(_Model):
     )
     calibration: Calibration = Calibration()
     identity: Identity = Identity()
+    fingerprint: FingerprintConfig | None = Field(
+        default=None, description="predict: notice when the model is changed. Left out: off."
+    )
+    monitoring: Monitoring = Monitoring()
+    containment: Containment = Containment()
+    on_model_changed: Literal["allow", "hold"] = Field(
+        default="allow", description="When the model answers differently: go on, or hold everything."
+    )
 
     @field_validator("passthrough")
     @classmethod
@@ -144,6 +233,18 @@ class System(_Model):
         if any(not p.startswith("/") or ".." in p for p in value):
             raise ValueError("each prefix must start with '/' and contain no '..'")
         return value
+
+    @model_validator(mode="after")
+    def _watched(self) -> System:
+        if self.kind != "predict" and self.monitoring != Monitoring():
+            raise ValueError("only systems of kind predict are monitored")
+        return self
+
+    @model_validator(mode="after")
+    def _fingerprinted(self) -> System:
+        if self.kind != "predict" and self.fingerprint is not None:
+            raise ValueError("only systems of kind predict have a fingerprint")
+        return self
 
     def effect_of(self, name: EffectName) -> Effect:
         """Return the effect that a configured word stands for."""
@@ -304,6 +405,7 @@ def _anchored(config: Config, base: Path) -> Config:
         s.model_copy(
             update={
                 "calibration": s.calibration.model_copy(update={"file": anchor(s.calibration.file)}),
+                "monitoring": s.monitoring.model_copy(update={"baseline": anchor(s.monitoring.baseline)}),
                 "upstream": s.upstream.model_copy(update={"ca_file": anchor(s.upstream.ca_file)}),
             }
         )

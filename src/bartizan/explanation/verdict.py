@@ -37,6 +37,7 @@ _RULES = {
     "false-alarm-rate": "it is stranger than the benign messages that the false-alarm rate spares",
     "fault": "a detector could not answer about untrusted content",
     "unjudged": "part of it could not be looked at",
+    "contained": "its principal is contained after an alarm",
     "remembered": "a part was stopped earlier in this conversation and is taken out",
 }
 _DONE = {
@@ -103,6 +104,8 @@ def _reason(finding: Finding) -> str:
 
 
 def _basis(verdict: Verdict) -> str:
+    if verdict.rule == "contained":
+        return "An alarm about its principal's stream decided, not this query."
     if verdict.p_value is None:
         return "No calibrated detector answered, so nothing is known about how unusual it is."
     return (

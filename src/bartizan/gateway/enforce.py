@@ -32,6 +32,13 @@ def complete(verdict: Verdict) -> bool:
     return len(verdict.findings) < MAX_FINDINGS
 
 
+def stops(verdict: Verdict) -> bool:
+    """Whether nothing of what was judged may pass."""
+    if verdict.enforced is Effect.REDACT:
+        return not complete(verdict)
+    return verdict.enforced >= Effect.HOLD
+
+
 def spans(findings: Iterable[Finding], path: str, text: str) -> list[tuple[int, int]]:
     """Return the merged spans of findings in one part's text, in order.
 

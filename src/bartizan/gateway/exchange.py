@@ -25,13 +25,14 @@ from bartizan.gateway.body import (
     returned,
     with_length,
 )
-from bartizan.gateway.enforce import complete, edits
+from bartizan.gateway.enforce import edits, stops
+from bartizan.gateway.guest import Guest
 from bartizan.gateway.http import SUBJECT
 from bartizan.gateway.metrics import Metrics, action_of
 from bartizan.gateway.recording import Recorder, record_of, step_record
 from bartizan.gateway.served import Served
 from bartizan.gateway.streaming import StreamJudge
-from bartizan.gateway.upstream import Answer, UpstreamError, whole
+from bartizan.gateway.upstream import UPSTREAM_STATUS, UPSTREAM_WORDS, Answer, UpstreamError, whole
 from bartizan.gateway.variants import Sent, asked_again
 from bartizan.pipeline import opaque_parts
 from bartizan.ports import ParsedRequest, Reply, StreamReader, WireProtocol
@@ -51,14 +52,6 @@ CLIENT_GONE = 499
 
 WATCH_AFTER_S = 1.0
 """An exchange that takes longer than this is given up if the client leaves; most are over before."""
-
-UPSTREAM_STATUS = {"timeout": 504, "unsendable": 400}
-UPSTREAM_WORDS = {
-    "timeout": "the upstream did not answer in time",
-    "too_large": "the upstream's answer is larger than this gateway passes on",
-    "broken": "the upstream's answer broke off",
-    "unsendable": "a header or the path can't be forwarded as it is",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +97,7 @@ class Exchange:
         self._note = ""
         self._deferred: asyncio.Future[Verdict] | None = None
         self._sent = Sent("", "", ())
+        self._guest: Guest | None = None
 
     async def serve(self, path: str) -> None:
         """Serve the exchange; ``path`` is relative to the system."""
@@ -150,7 +144,7 @@ class Exchange:
                 await self._forward(path, headers, body, request)
                 return
             verdict = await judging
-            if _stops(verdict):
+            if stops(verdict):
                 await self._block(verdict)
                 return
             if verdict.enforced is Effect.REDACT:
@@ -159,6 +153,15 @@ class Exchange:
                     body = self._protocol.rewrite(request.document, headers, changed)
                 except ProtocolError:  # what can't be taken out goes nowhere
                     await self._block(verdict)
+                    return
+        elif self._system.watching is not None:
+            self._guest = self._system.watching.guest(self._principal, headers, self._id)
+            borne = await self._guest.arrive(request.parts)
+            if borne is not None:
+                self._note = self._guest.note
+                self._keep(self._interaction(Step.REQUEST, borne[1], ()), borne[0])
+                if stops(borne[0]):
+                    await self._block(borne[0])
                     return
         await self._forward(path, headers, body, request)
 
@@ -211,13 +214,22 @@ class Exchange:
             verdict = await self._judge(
                 Step.EXCHANGE, parts + opaque_parts(request.unjudged), spent_ns=spent_ns
             )
+            if self._guest is not None:
+                self._guest.answered(parsed.parts)
         else:
             verdict = await self._judge(Step.RESPONSE, parts, request.parts)
-        if _stops(verdict):
+        if stops(verdict):
             await self._block(verdict)
             return
         if verdict.enforced is Effect.REDACT:
             body = self._protocol.rewrite(parsed.document, names, edits(verdict, parsed.parts))
+        if self._guest is not None:
+            given = self._guest.given(self._protocol, body, names)
+            if isinstance(given, Verdict):
+                self._note = self._guest.note
+                await self._block(given)
+                return
+            body = given
         await self._reply(answer.status, returned(answer.headers, self._id, length=len(body)), body)
 
     async def _relay_stream(self, request: ParsedRequest, answer: Answer, reader: StreamReader) -> None:
@@ -382,13 +394,6 @@ class Exchange:
         )
         if not self._context.recorder.append(record):
             self._context.metrics.dropped()
-
-
-def _stops(verdict: Verdict) -> bool:
-    """Whether nothing of what was judged may pass."""
-    if verdict.enforced is Effect.REDACT:
-        return not complete(verdict)
-    return verdict.enforced >= Effect.HOLD
 
 
 def _named(answer: Answer, name: bytes) -> bytes:

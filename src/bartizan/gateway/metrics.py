@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict, deque
+from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
@@ -33,6 +34,21 @@ class Metrics:
             "bartizan_extra_calls", "Calls of the model about changed copies of rows.", "system", "outcome"
         )
         self._dropped = counter("bartizan_events_dropped", "Records that could not be written.", "sink")
+        self._alarms = counter(
+            "bartizan_alarms", "Alarms, counted again when their cause changes.", "system", "cause"
+        )
+        self._unwatched = counter(
+            "bartizan_monitor_dropped", "Exchanges that no monitor saw.", "system", "reason"
+        )
+        self._contained = Gauge(
+            "bartizan_contained_principals", "Contained principals.", ("system",), registry=self.registry
+        )
+        self._waiting = Gauge(
+            "bartizan_monitor_queued",
+            "Exchanges that wait for the monitor.",
+            ("system",),
+            registry=self.registry,
+        )
         self._added = Histogram(
             "bartizan_added_latency_seconds",
             "Bartizan's own share of an exchange.",
@@ -86,9 +102,24 @@ class Metrics:
         """Count an upstream failure."""
         self._upstream.labels(system, reason).inc()
 
-    def dropped(self) -> None:
-        """Count a record that could not be written."""
-        self._dropped.labels("ledger").inc()
+    def dropped(self, sink: str = "ledger") -> None:
+        """Count a record or an alarm that could not be written."""
+        self._dropped.labels(sink).inc()
+
+    def alarm(self, system: str, cause: str) -> None:
+        """Count an alarm."""
+        self._alarms.labels(system, cause).inc()
+
+    def unwatched(self, system: str, reason: str) -> None:
+        """Count an exchange that the monitor did not see."""
+        self._unwatched.labels(system, reason).inc()
+
+    def watched(self, system: str, contained: Callable[[], float], queued: Callable[[], float]) -> None:
+        """Show how many principals are contained, and how many exchanges wait for the monitor."""
+        self._contained.labels(system).set_function(contained)
+        self._waiting.labels(system).set_function(queued)
+        for reason in ("queue full", "unfit"):
+            self._unwatched.labels(system, reason)
 
     def extra_call(self, system: str, outcome: str) -> None:
         """Count a call of the model about changed copies of rows."""

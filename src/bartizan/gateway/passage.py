@@ -19,11 +19,11 @@ from bartizan.gateway.body import (
     returned,
     with_length,
 )
-from bartizan.gateway.exchange import CLIENT_GONE, UPSTREAM_STATUS, UPSTREAM_WORDS, Context
+from bartizan.gateway.exchange import CLIENT_GONE, Context
 from bartizan.gateway.http import SUBJECT
 from bartizan.gateway.recording import record_of
 from bartizan.gateway.served import Served
-from bartizan.gateway.upstream import UpstreamError
+from bartizan.gateway.upstream import UPSTREAM_STATUS, UPSTREAM_WORDS, UpstreamError
 from bartizan.types import Principal, Record
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from bartizan.config import System
 from bartizan.gateway.identify import Identifier
 from bartizan.gateway.upstream import Upstream
+from bartizan.gateway.watching import Watching
 from bartizan.pipeline import Pipeline
 from bartizan.ports import WireProtocol
 
@@ -23,6 +24,7 @@ class Served:
         upstream: Where requests go.
         identifier: Names callers.
         token: The upstream token to inject, or ``None``.
+        watching: Watches predictive systems over time; ``None`` for other kinds.
     """
 
     config: System
@@ -32,6 +34,7 @@ class Served:
     upstream: Upstream
     identifier: Identifier
     token: str | None
+    watching: Watching | None = None
 
 
 def prefixes(systems: tuple[System, ...]) -> dict[str, str]:

@@ -14,6 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
+import numpy as np
 import uvicorn
 from starlette.routing import BaseRoute
 
@@ -25,15 +26,18 @@ from bartizan.errors import ConfigError
 from bartizan.features.memory import Memory
 from bartizan.gateway.admin import build_admin
 from bartizan.gateway.exchange import Context
+from bartizan.gateway.fingerprinting import Fingerprinting, fingerprint_task
 from bartizan.gateway.http import limited_protocol, server_options
 from bartizan.gateway.identify import Identifier, install_key
 from bartizan.gateway.learning import learn, learns
+from bartizan.gateway.manners import Overheard
 from bartizan.gateway.metrics import Metrics
 from bartizan.gateway.plane import DataPlane
 from bartizan.gateway.recording import Recorder
 from bartizan.gateway.served import Served, prefixes
 from bartizan.gateway.status import CellStatus, DetectorStatus, GatewayStatus, SystemStatus
-from bartizan.gateway.upstream import PyreqwestUpstream
+from bartizan.gateway.upstream import PyreqwestUpstream, Upstream
+from bartizan.gateway.watching import watching_of
 from bartizan.protocols.limits import Limits
 from bartizan.stats.intervals import clopper_pearson
 from bartizan.store.store import Store
@@ -77,6 +81,7 @@ class Gateway:
         except BaseException:
             self.store.close()
             raise
+        self.fingerprints = {s.config.name: f for s in self.systems if (f := self._fingerprint(s, key))}
         self.recorder = Recorder(self.store)
         self._pool = ThreadPoolExecutor(_LEARNED_WORKERS, thread_name_prefix="learned")
         self.plane = DataPlane(
@@ -119,6 +124,11 @@ class Gateway:
         if self.plane.draining:
             checks["serving"] = "draining"
         blocking = self.plane.draining or (self.config.store.on_failure == "refuse" and not health.writable)
+        for system in self.systems:
+            if system.watching is not None:
+                checks[f"monitoring of {system.config.name}"] = system.watching.check()
+        for name, fingerprint in self.fingerprints.items():
+            checks[f"fingerprint of {name}"] = fingerprint.status()
         for name, why in self._learning.items():
             checks[f"calibration of {name}"] = why
         return GatewayStatus(
@@ -152,6 +162,10 @@ class Gateway:
             asyncio.ensure_future(admin.serve([admin_socket])),
         ]
         learning = asyncio.ensure_future(self._learn())
+        fingerprints = [asyncio.ensure_future(f.run()) for f in self.fingerprints.values()]
+        watching = [s.watching for s in self.systems if s.watching is not None]
+        for watched in watching:
+            watched.start()
         await asyncio.gather(data.up.wait(), admin.up.wait())
         if ready is not None:
             ready(data_socket.getsockname()[1], admin_socket.getsockname()[1])
@@ -161,11 +175,16 @@ class Gateway:
                 _LOG.warning("requests were still in flight after %g s and are cut off", self.config.drain_s)
         finally:
             learning.cancel()
+            for checking in fingerprints:
+                checking.cancel()
+            await asyncio.gather(*fingerprints, return_exceptions=True)
             data.should_exit = admin.should_exit = True
             await asyncio.gather(*running, return_exceptions=True)
             for system in self.systems:
                 await system.upstream.close()
             self._pool.shutdown(wait=False, cancel_futures=True)
+            for watched in watching:
+                await asyncio.to_thread(watched.close)
             await asyncio.to_thread(self.store.close, _STORE_CLOSE_S)
 
     def _serve(self, system: System, key: bytes) -> Served:
@@ -178,9 +197,22 @@ class Gateway:
                 system,
                 Limits(depth=self.config.limits.json_depth, elements=self.config.limits.tensor_elements),
             ),
-            upstream=PyreqwestUpstream(system.upstream),
+            upstream=_upstream_of(system),
             identifier=Identifier(system.identity, key),
             token=secret(system.upstream.api_key_env),
+            watching=watching_of(system, key, self.store, self.metrics, self._clock, self.config.store.path),
+        )
+
+    def _fingerprint(self, system: Served, key: bytes) -> Fingerprinting | None:
+        watching = system.watching
+        return fingerprint_task(
+            system,
+            self.config.store.path,
+            key,
+            on_alarm=_ignore if watching is None else watching.on_alarm,
+            on_ground=_ignore if watching is None else watching.canaries,
+            clock=self._clock,
+            rng=np.random.default_rng(secrets.randbits(256)),
         )
 
     def _system_status(self, system: Served) -> SystemStatus:
@@ -210,6 +242,7 @@ class Gateway:
             false_alarm_rate=rate,
             cells=tuple(self._cell_status(system, cell, rate) for cell in sorted(table.cells)),
             detectors=tuple(detectors),
+            watch=None if system.watching is None else system.watching.status(),
         )
 
     def _cell_status(self, system: Served, cell: str, rate: float) -> CellStatus:
@@ -329,6 +362,15 @@ def _id_maker(clock: Callable[[], float]) -> Callable[[], str]:
         return f"bz-{int(clock() * 1000):011x}-{drawn.pop()}"
 
     return make
+
+
+def _upstream_of(system: System) -> Upstream:
+    upstream = PyreqwestUpstream(system.upstream)
+    return upstream if system.fingerprint is None else Overheard(upstream)
+
+
+def _ignore(_: object) -> None:
+    """Nobody else is to be told."""
 
 
 def _optional(path: Any) -> str | None:

@@ -66,6 +66,85 @@ class DetectorStatus:
 
 
 @dataclass(frozen=True, slots=True)
+class StreamStatus:
+    """One watched stream now.
+
+    Attributes:
+        name: As in :class:`bartizan.alarms.StreamShare`.
+        log_evidence: Natural logarithm of the evidence that it changed; 0 where there is none.
+        threshold: What that would have to reach for an alarm of this stream alone.
+    """
+
+    name: str
+    log_evidence: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class ContainedStatus:
+    """A principal that an alarm contained.
+
+    Attributes:
+        principal: Who; empty for everybody.
+        measure: What is in force: ``none``, ``throttle``, ``degrade``, ``hold`` or ``block``.
+        pending: What will be in force, if that is something else.
+        cause: What the alarm was taken for.
+        alarm: The last alarm's id.
+        since: When the first alarm was raised, seconds since the epoch.
+        starts_by: When the pending measure starts at the latest.
+        until: When it ends; ``None`` before it started, and where only a person ends it.
+    """
+
+    principal: str
+    measure: str
+    pending: str
+    cause: str
+    alarm: str
+    since: float
+    starts_by: float
+    until: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class WatchStatus:
+    """How one system is watched.
+
+    Attributes:
+        baseline: The baseline's digest; empty where nothing is watched.
+        promise: What it promises about false alarms; empty where nothing.
+        refused: Why it promises nothing.
+        events: Events watched since start-up.
+        queued: Exchanges that wait to be watched.
+        dropped: Exchanges that were not watched because too many waited.
+        unfit: Exchanges and events that were not watched because they don't fit the baseline.
+        why_unfit: Why the last of them didn't.
+        problem: What else is wrong; empty if nothing.
+        alarms: Alarms told since start-up, a changed cause counted again.
+        unrecorded: Alarms that the ledger did not take.
+        streams: The streams.
+        contained: Who is contained.
+        let_go: How many were let go early because too many were contained.
+        enforcing: Whether containment is carried out, or only recorded.
+    """
+
+    baseline: str = ""
+    promise: str = ""
+    refused: str = ""
+    events: int = 0
+    queued: int = 0
+    dropped: int = 0
+    unfit: int = 0
+    why_unfit: str = ""
+    problem: str = ""
+    alarms: int = 0
+    unrecorded: int = 0
+    streams: tuple[StreamStatus, ...] = ()
+    contained: tuple[ContainedStatus, ...] = ()
+    let_go: int = 0
+    enforcing: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class SystemStatus:
     """One protected system.
 
@@ -78,6 +157,7 @@ class SystemStatus:
         false_alarm_rate: The rate the operator asked for.
         cells: One entry per calibration cell.
         detectors: One entry per detector.
+        watch: How it is watched over time; ``None`` for kinds that are not.
     """
 
     name: str
@@ -88,6 +168,7 @@ class SystemStatus:
     false_alarm_rate: float
     cells: tuple[CellStatus, ...] = ()
     detectors: tuple[DetectorStatus, ...] = ()
+    watch: WatchStatus | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,14 @@ from bartizan.config import Upstream as UpstreamConfig
 Headers = Sequence[tuple[str, str]]
 _SETTLE_S = 0.05
 
+UPSTREAM_STATUS = {"timeout": 504, "unsendable": 400}
+UPSTREAM_WORDS = {
+    "timeout": "the upstream did not answer in time",
+    "too_large": "the upstream's answer is larger than this gateway passes on",
+    "broken": "the upstream's answer broke off",
+    "unsendable": "a header or the path can't be forwarded as it is",
+}
+
 
 class UpstreamError(Exception):
     """The upstream could not be reached, or broke off.
