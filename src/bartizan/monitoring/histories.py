@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
@@ -27,25 +28,50 @@ class Histories:
     def __init__(self, streams: int, bins: int) -> None:
         self.shape = (streams, bins)
         self.capacity = max(1, min(MAX_PRINCIPALS, MAX_BYTES // (4 * streams * bins)))
-        self.counts: OrderedDict[str, Counts] = OrderedDict()
+        self._slots: OrderedDict[str, int] = OrderedDict()
+        self._counts: Counts = np.zeros((1, streams, bins), dtype=np.uint32)
+
+    def __len__(self) -> int:
+        return len(self._slots)
+
+    def items(self) -> Iterator[tuple[str, Counts]]:
+        """Yield principals and their counts, who was heard of longest ago first."""
+        for name, slot in self._slots.items():
+            yield name, self._counts[slot]
 
     def of(self, principal: str) -> Counts | None:
         """Return a principal's bin counts, shape ``(F, K)``, or ``None``."""
-        return self.counts.get(principal)
+        slot = self._slots.get(principal)
+        return None if slot is None else self._counts[slot]
+
+    def put(self, principal: str, counts: Counts) -> None:
+        """Set a principal's bin counts, as the one heard of last."""
+        self._counts[self._slot(principal)] = counts
 
     def absorb(self, events: Stretch) -> None:
         """Count events; those of nobody in particular are left out."""
         if not len(events) or events.principals[0] is None:
             return
-        last = {name: i for i, name in enumerate(events.principals.tolist())}
-        for name in sorted(last, key=last.__getitem__):
-            mine = events.bins[events.principals == name]
-            counts = self.counts.get(name)
-            if counts is None:
-                counts = self.counts[name] = np.zeros(self.shape, dtype=np.uint32)
-            self.counts.move_to_end(name)
-            for f in range(self.shape[0]):
-                seen = mine[:, f][mine[:, f] >= 0]
-                counts[f] += np.bincount(seen, minlength=self.shape[1]).astype(np.uint32)
-        while len(self.counts) > self.capacity:
-            self.counts.popitem(last=False)
+        # In pieces with no more principals than there is room for, so that each keeps its slot.
+        for start in range(0, len(events), self.capacity):
+            piece = slice(start, start + self.capacity)
+            slots = np.array([self._slot(name) for name in events.principals[piece].tolist()])
+            bins = events.bins[piece]
+            at, stream = np.nonzero(bins >= 0)
+            np.add.at(self._counts, (slots[at], stream, bins[at, stream]), 1)
+
+    def _slot(self, name: str) -> int:
+        slot = self._slots.get(name)
+        if slot is not None:
+            self._slots.move_to_end(name)
+            return slot
+        if len(self._slots) >= self.capacity:
+            slot = self._slots.popitem(last=False)[1]
+            self._counts[slot] = 0
+        else:
+            slot = len(self._slots)
+            if slot == len(self._counts):
+                room = np.zeros((min(slot, self.capacity - slot), *self.shape), dtype=np.uint32)
+                self._counts = np.concatenate([self._counts, room])
+        self._slots[name] = slot
+        return slot

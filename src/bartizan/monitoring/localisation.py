@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -20,7 +21,8 @@ LEVEL: Final = 0.01
 
 MIN_EVENTS: Final = 48
 STRATA: Final = 4
-PERMUTATIONS: Final = 1999
+PERMUTATIONS_PER_ERROR: Final = 4
+"""Permutations are this many times as many as it takes to reach the level at all."""
 PRIOR_EVENTS: Final = 20.0
 """A principal's own past counts as much as everybody's once it is this many events long."""
 
@@ -67,10 +69,11 @@ def locate(
     strata = np.arange(len(window)) * STRATA // len(window)
     levels = {"principal": names, **{n: g for n, g in window.groups.items() if len(set(g.tolist())) > 1}}
     level = LEVEL / (looks * len(levels))
+    permutations = math.ceil(PERMUTATIONS_PER_ERROR / level)
     smallest, found = 1.0, []
     for kind, labels in levels.items():
         known, codes = np.unique(labels.astype(str), return_inverse=True)
-        result = localise(scores, codes, strata, rng, PERMUTATIONS, level)
+        result = localise(scores, codes, strata, rng, permutations, level)
         smallest = min(smallest, result.p_value * len(levels))
         if result.p_value <= level:
             found.append((kind, [str(known[e.group]) for e in result.strangest]))

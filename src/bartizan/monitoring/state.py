@@ -36,7 +36,7 @@ def snapshot(monitor: Monitor) -> bytes:
             None if episode is None else _pack_episode(episode),
             _pack_recent(monitor.recent),
             _pack_recent(monitor.trusted),
-            [(name, counts.tobytes()) for name, counts in monitor.histories.counts.items()],
+            [(name, counts.tobytes()) for name, counts in monitor.histories.items()],
             [(name, index, signal) for name, (index, signal) in monitor.signals.items()],
             monitor.canary,
             b"" if monitor.sessions is None else monitor.sessions.snapshot(),
@@ -121,9 +121,8 @@ def _restore(monitor: Monitor, raw: _State) -> None:
 
 
 def _restore_histories(histories: Histories, kept: list[tuple[str, bytes]]) -> None:
-    histories.counts.clear()
     for name, counts in kept:
-        histories.counts[name] = np.frombuffer(counts, np.uint32).reshape(histories.shape).copy()
+        histories.put(name, np.frombuffer(counts, np.uint32).reshape(histories.shape))
 
 
 def _pack_episode(episode: Episode) -> _EpisodeData:

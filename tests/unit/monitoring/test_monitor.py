@@ -172,4 +172,4 @@ def test_memory_stays_bounded(baseline, traffic):
     for _ in range(4):
         watching.feed(stream.events(10_000))
     assert len(watching.recent.all()) < 30_000
-    assert len(watching.histories.counts) <= watching.histories.capacity
+    assert len(watching.histories) <= watching.histories.capacity
