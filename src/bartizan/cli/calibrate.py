@@ -29,6 +29,7 @@ from bartizan.calibration.build import REFERENCE_SHARE, build_table, with_missin
 from bartizan.calibration.holdout import Realised, realised_rates
 from bartizan.calibration.table import Table, encode
 from bartizan.cli.check import add_system_arguments, configured
+from bartizan.cli.enrol import enrol_model
 from bartizan.cli.lines import Line, judged, read
 from bartizan.cli.outputs import ask_model
 from bartizan.clock import WALL_CLOCK
@@ -105,6 +106,8 @@ def _measure(
     fitted: dict[str, dict[str, FloatArray]] = {}
     if system.kind == "predict":
         rank = _answered(lines, system, args.model)
+        if args.model is not None and system.fingerprint is not None:
+            enrol_model(system, system.fingerprint, config.store.path, rank.inputs)
         if args.fit is not None:
             learn = _answered(_read(args.fit), system, args.model)
         else:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from types import TracebackType
 
-import msgspec
 import numpy as np
 from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from bartizan import registry
 from bartizan.config import Upstream, secret
-from bartizan.errors import CalibrationError
-from bartizan.types import FloatArray, PartKind
+from bartizan.errors import CalibrationError, ProtocolError
+from bartizan.protocols.inference_ask import Outputs, infer_body, model_path, read_inputs, read_outputs
+from bartizan.types import FloatArray
 
 _BATCH = 256
 
@@ -23,51 +23,90 @@ def ask_model(upstream: Upstream, model: str, inputs: FloatArray) -> FloatArray:
 
     Args:
         upstream: Where the server is.
-        model: The model's name there; it must take one numeric tensor.
+        model: The model's name there; it must take numeric tensors.
         inputs: Shape ``(n, d)``.
 
     Raises:
         CalibrationError: The server can't be reached or gives no usable answer.
     """
-    protocol = registry.protocol("open-inference")
-    client = SyncClientBuilder().no_proxy().timeout(timedelta(seconds=upstream.timeout_s)).build()
-    token = secret(upstream.api_key_env)
-    headers = {"authorization": f"Bearer {token}"} if token else {}
-    path = f"/v2/models/{model}"
-    with client:
-        wanted = _call(client, "GET", upstream.url + path, headers, b"")["inputs"][0]
-        answers = []
+    answers = []
+    with Endpoint(upstream, model) as endpoint:
         for start in range(0, len(inputs), _BATCH):
-            batch = inputs[start : start + _BATCH]
-            shape = [len(batch), *(int(s) for s in wanted["shape"][1:])]
-            if -1 in shape or int(np.prod(shape)) != batch.size:
-                shape = list(batch.shape)
-            whole = wanted["datatype"].startswith(("INT", "UINT"))
-            values = batch.astype(np.int64) if whole else batch
-            tensor = {"name": wanted["name"], "shape": shape, "datatype": wanted["datatype"]}
-            tensor["data"] = values.reshape(-1).tolist()
-            body = msgspec.json.encode({"inputs": [tensor]})
-            request = protocol.parse_request(f"{path}/infer", {}, body)
-            raw = _call(client, "POST", f"{upstream.url}{path}/infer", headers, body)
-            parsed = protocol.parse_response(request, {}, msgspec.json.encode(raw))
-            rows = next((p.rows for p in parsed.parts if p.kind is PartKind.ROWS), None)
-            if rows is None or rows.outputs is None:
+            outputs = endpoint.ask(inputs[start : start + _BATCH])
+            if not outputs.scores:
                 raise CalibrationError(f"model {model!r} gives no numeric output", hint="leave --model out")
-            answers.append(rows.outputs)
+            answers.append(outputs.values[:, : outputs.scores])
     return np.concatenate(answers)
 
 
-def _call(client: SyncClient, method: str, url: str, headers: dict[str, str], body: bytes) -> Any:
-    try:
-        request = client.request(method, url).headers(headers)
-        if body:
-            request = request.body_bytes(body)
-        response = request.build().send()
-        answer = bytes(response.bytes())
-    except PyreqwestError as error:
-        raise CalibrationError(f"can't ask {url}: {error}", hint="is the upstream running?") from error
-    if response.status != 200:
-        raise CalibrationError(
-            f"{url} answered {response.status}", hint="check --model and the upstream's log"
-        )
-    return msgspec.json.decode(answer)
+@dataclass(frozen=True, slots=True)
+class _Answered:
+    headers: dict[str, str]
+    body: bytes
+
+
+class Endpoint:
+    """A model behind the Open Inference Protocol; a context manager.
+
+    Args:
+        upstream: Where the server is.
+        model: The model's name there.
+        version: Its version; empty: the server chooses.
+
+    Raises:
+        CalibrationError: The server can't be reached, or takes no rows of numbers.
+    """
+
+    def __init__(self, upstream: Upstream, model: str, version: str = "") -> None:
+        self._url = upstream.url + model_path(model, version)
+        self._model = model
+        token = secret(upstream.api_key_env)
+        self._headers = {"authorization": f"Bearer {token}"} if token else {}
+        builder = SyncClientBuilder().no_proxy().timeout(timedelta(seconds=upstream.timeout_s))
+        if upstream.ca_file is not None:
+            builder = builder.add_root_certificate_pem(upstream.ca_file.read_bytes())
+        self._client: SyncClient = builder.build()
+
+    def __enter__(self) -> Endpoint:
+        self._client.__enter__()
+        try:
+            self._inputs = read_inputs(self._call("GET", self._url, b"").body)
+        except ProtocolError as error:
+            self._client.__exit__(None, None, None)
+            raise CalibrationError(f"model {self._model!r}: {error.message}") from error
+        except BaseException:
+            self._client.__exit__(None, None, None)
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._client.__exit__(kind, error, trace)
+
+    def ask(self, rows: FloatArray) -> Outputs:
+        """Return everything numeric that the model answers to rows, shape ``(n, d)``.
+
+        Raises:
+            CalibrationError: The server can't be reached or gives no usable answer.
+        """
+        try:
+            answer = self._call("POST", f"{self._url}/infer", infer_body(self._inputs, rows))
+            return read_outputs(answer.headers, answer.body, len(rows))
+        except ProtocolError as error:
+            raise CalibrationError(f"model {self._model!r}: {error.message}", hint=error.hint) from error
+
+    def _call(self, method: str, url: str, body: bytes) -> _Answered:
+        try:
+            request = self._client.request(method, url).headers(self._headers)
+            if body:
+                request = request.header("content-type", "application/json").body_bytes(body)
+            response = request.build().send()
+            answer = _Answered({k.lower(): v for k, v in response.headers.items()}, bytes(response.bytes()))
+        except PyreqwestError as error:
+            raise CalibrationError(f"can't ask {url}: {error}", hint="is the upstream running?") from error
+        if response.status != 200:
+            raise CalibrationError(
+                f"{url} answered {response.status}", hint="check --model and the upstream's log"
+            )
+        return answer

@@ -133,6 +133,7 @@ class _State(msgspec.Struct):
     onset: tuple[int, float] | None
     differences: list[Difference]
     evidence: bytes
+    last: Moved | None = None
 
 
 class ModelWatch:
@@ -166,6 +167,11 @@ class ModelWatch:
     def moved(self) -> bool:
         """Whether the model has moved and not come back."""
         return self._state.moved
+
+    @property
+    def last(self) -> Moved | None:
+        """What was last said."""
+        return self._state.last
 
     @property
     def unsteady(self) -> float:
@@ -210,7 +216,8 @@ class ModelWatch:
             return None
         state.moved = True
         log_evidence = crossings[0].log_evidence if crossings else -math.log(self.rate)
-        return self._moved(number, now, log_evidence, reproduced=reproduced)
+        state.last = self._moved(number, now, log_evidence, reproduced=reproduced)
+        return state.last
 
     def snapshot(self) -> bytes:
         """Return the state; it holds no canary."""
