@@ -16,6 +16,7 @@ VERBS = {
     "serve": "run the gateway and the admin plane",
     "check": "judge JSON lines, rows or text in batch",
     "calibrate": "learn what is usual from benign data, and say which false-alarm rate it certifies",
+    "watch": "run the monitors over a recorded stream: what changed, since when, who, attack or drift",
     "explain": "say why a recorded exchange was judged as it was",
     "events": "list recorded exchanges",
     "ledger": "verify the record, or prove that an exchange is in it",
