@@ -321,12 +321,19 @@ def test_labels_become_one_column_a_class(tmp_path):
     benign = write(tmp_path, text, "benign.csv")
     schema, notes = learnt(Recording(str(benign)))
     assert schema.labels == ("no", "yes")
-    assert "outputs: prediction, one of 2 classes: no, yes" in notes
+    assert "outputs: prediction, classes 0 to 1: no, yes" in notes
     path = write(tmp_path, "time,x,prediction\n0,1,yes\n1,1,no\n2,1,maybe\n3,1,\n")
     got, tally, _ = events(path, calibration=benign)
     assert got.outputs[:2].tolist() == [[0, 1], [1, 0]]
     assert np.isnan(got.outputs[2:]).all()
     assert tally.unknown_labels == 1
+
+
+def test_a_label_beside_scores_is_no_input(tmp_path):
+    text = "time,x,prediction,prob_a,prob_b\n" + "".join(f"{i},{i % 7},a,0.5,0.5\n" for i in range(40))
+    schema, notes = learnt(Recording(str(write(tmp_path, text))))
+    assert (schema.inputs, schema.outputs) == (("x",), ("prob_a", "prob_b"))
+    assert "left out: prediction, the outputs say it" in notes
 
 
 def test_few_whole_numbers_are_classes_and_others_a_value(tmp_path):

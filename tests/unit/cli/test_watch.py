@@ -2,11 +2,14 @@
 
 import csv
 import json
+import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from bartizan.alarms import Alarm, Answer, Cause, Ground, StreamShare
+from bartizan.cli import watch
 from bartizan.cli.__main__ import main
 from bartizan.cli.alarm_text import as_json, as_text, counted
 from bartizan.cli.baselines import load
@@ -78,7 +81,7 @@ def test_without_a_change_there_is_no_alarm_and_the_code_is_0(benign, tmp_path, 
     code, alarms, err = watched(capsys, write(tmp_path / "a.csv", stream(2, 3_000)), "--calibration", benign)
     assert (code, alarms) == (0, [])
     assert "principal: principal" in err
-    assert "outputs: prediction, one of 2 classes: approve, decline" in err
+    assert "outputs: prediction, classes 0 to 1: approve, decline" in err
     assert "3,000 events; no alarm" in err
     assert "at most 0.003 false alarms are expected" in err
 
@@ -187,6 +190,56 @@ def test_an_alarm_before_an_unreadable_line_is_told(benign, tmp_path, capsys):
     code, alarms, err = watched(capsys, str(path), "--calibration", benign, "--skip-unreadable")
     assert code == 1
     assert "1 events left out as unreadable" in err
+
+
+def test_lines_that_arrive_are_judged_and_an_interrupt_ends_it_with_the_sum(
+    benign, tmp_path, capsys, monkeypatch
+):
+    rows = stream(3, 1_200, since=600, who="mallory")
+    path = write(tmp_path / "a.jsonl", rows)
+    _, whole, _ = watched(capsys, path, "--calibration", benign)
+    with open(path, "rb") as handle:
+        monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=handle))
+        code, piped, _ = watched(capsys, "-", "--calibration", benign, "--seed", "0")
+    assert (code, piped) == (1, whole)
+
+    def interrupted(seconds):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(watch.time, "sleep", interrupted)
+    code, followed, err = watched(capsys, path, "--calibration", benign, "--seed", "0", "--follow")
+    assert (code, followed) == (1, whole)
+    assert "1,200 events" in err
+
+
+def test_alarms_go_down_the_pipe_while_progress_is_shown(benign, tmp_path, capsys, monkeypatch):
+    path = write(tmp_path / "a.csv", stream(3, 1_200, since=600, who="mallory"))
+    _, whole, _ = watched(capsys, path, "--calibration", benign)
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    _, shown, err = watched(capsys, path, "--calibration", benign)
+    assert shown == whole
+    assert "watching" in err
+
+
+def test_columns_of_every_kind_can_be_watched(tmp_path, capsys):
+    rng = np.random.default_rng(0)
+    names = ["time", "constant", "flag", "rare", "wide", "kind"]
+    rows = [
+        [
+            i,
+            1,
+            int(rng.random() < 0.3),
+            "" if rng.random() < 0.9 else i % 7,
+            rng.normal() ** 9,
+            f"k{rng.integers(40)}",
+        ]
+        for i in range(2_000)
+    ]
+    path = write(tmp_path / "a.csv", rows, names)
+    code, alarms, err = watched(capsys, path, "--calibration", path)
+    assert (code, alarms) == (0, [])
+    assert "inputs, numbers: constant, flag, rare, wide" in err
 
 
 def test_what_is_no_baseline_is_refused(tmp_path):

@@ -12,7 +12,7 @@ import numpy as np
 from bartizan.cli.recorded.cells import numbers, text
 from bartizan.cli.recorded.formats import Block
 from bartizan.cli.recorded.problems import RecordingError
-from bartizan.cli.recorded.roles import KNOWN, NONE, Options, Roles, assign, output_columns
+from bartizan.cli.recorded.roles import KNOWN, LABELS, NONE, Options, Roles, assign, output_columns
 from bartizan.types import Value
 
 MAX_DISTINCT: Final = 1_000
@@ -22,6 +22,8 @@ STRAY_SHARE: Final = 0.01
 """So few values that are no numbers leave a column numeric, if it has many different values."""
 MAX_CLASSES: Final = 20
 """A numeric answer of so few different whole numbers is a class."""
+SHOWN: Final = 20
+"""Names shown of a kind of column."""
 LEAST_RISING: Final = 100
 """So many numbers, each larger than the one before, are a counter or a clock."""
 
@@ -162,8 +164,8 @@ def _labels(
 ) -> tuple[tuple[str, ...], list[str]]:
     """Return the classes, where the answer is one label."""
     if len(outputs) != 1:
-        shown = ", ".join(outputs[:4]) + (", ..." if len(outputs) > 4 else "")
-        return (), [f"outputs: {shown}"] if outputs else ["outputs: none; --output names them"]
+        found = f"outputs, of classes 0 to {len(outputs) - 1}: {_listed(outputs)}"
+        return (), [found if outputs else "outputs: none; --output names them"]
     name, column = outputs[0], columns[outputs[0]]
     numeric = column.kind is Kind.NUMBER and name not in options.categorical
     few = 2 <= len(column.distinct) <= MAX_CLASSES and column.present > 2 * len(column.distinct)
@@ -176,8 +178,7 @@ def _labels(
             hint="--output names the columns of the model's answer, --output - says that there are none",
         )
     classes = tuple(sorted(column.distinct, key=_in_order))
-    shown = ", ".join(classes[:4]) + (", ..." if len(classes) > 4 else "")
-    return classes, [f"outputs: {name}, one of {len(classes)} classes: {shown}"]
+    return classes, [f"outputs: {name}, classes 0 to {len(classes) - 1}: {_listed(classes)}"]
 
 
 def _inputs(
@@ -195,6 +196,8 @@ def _inputs(
             continue
         if name in options.ignore:
             left[name] = ""
+        elif len(outputs) > 1 and not options.outputs and name.lower() in LABELS:
+            left[name] = "the outputs say it"
         elif name in options.categorical:
             kept[name] = Kind.CATEGORY
         elif why := column.why_not:
@@ -207,17 +210,23 @@ def _inputs(
         for name, kind in kept.items()
         if kind is Kind.NUMBER and columns[name].strays
     ]
-    categories = [name for name, kind in kept.items() if kind is Kind.CATEGORY]
-    more = ", ..." if len(categories) > 8 else ""
-    said = f", of them categories: {', '.join(categories[:8])}{more}" if categories else ""
+    found = [
+        f"{what}: {_listed(named)}"
+        for kind, what in ((Kind.NUMBER, "inputs, numbers"), (Kind.CATEGORY, "inputs, categories"))
+        if (named := [name for name, k in kept.items() if k is kind])
+    ]
     schema = Schema(roles, tuple(kept), tuple(kept.values()), left_out=tuple(left))
-    return schema, [f"inputs: {len(kept)} columns{said}", *notes]
+    return schema, [*(found or ["inputs: none"]), *notes]
 
 
 def _said(roles: Roles, options: Options) -> list[str]:
     """Return which columns have which role, where the user did not say so."""
     found = [f"{role}: {getattr(roles, role) or 'none'}" for role in KNOWN if getattr(options, role) is None]
     return ["; ".join(found)] if found else []
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names[:SHOWN]) + (f" and {len(names) - SHOWN} more" if names[SHOWN:] else "")
 
 
 def _in_order(label: str) -> tuple[bool, float, str]:
