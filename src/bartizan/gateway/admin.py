@@ -1,6 +1,7 @@
 """The admin plane: health, metrics, the JSON API, the console, and who may see them.
 
-It listens on its own port. Apart from logging in and out nothing here changes anything.
+It listens on its own port. Apart from logging in and out, and from letting contained principals
+go, nothing here changes anything.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import secrets
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import msgspec
 from starlette.applications import Starlette
@@ -20,6 +21,7 @@ from starlette.routing import BaseRoute, Route
 
 from bartizan.errors import LedgerError
 from bartizan.gateway.admin_api import Api, Reads
+from bartizan.gateway.alarm_api import AlarmApi, ReadsAlarms, Release
 from bartizan.gateway.auth import Failures, Sessions, Token
 from bartizan.gateway.gate import METRICS, Gate
 from bartizan.gateway.login import Login
@@ -31,9 +33,13 @@ LOCAL_HOSTS = ("localhost", "127.0.0.1", "[::1]")
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
 
 
+class Store(Reads, ReadsAlarms, Protocol):
+    """What the admin plane needs of the store."""
+
+
 def build_admin(
     *,
-    store: Reads,
+    store: Store,
     status: Callable[[], GatewayStatus],
     token: str | None,
     metrics: Callable[[], bytes],
@@ -42,6 +48,7 @@ def build_admin(
     hosts: Sequence[str] = LOCAL_HOSTS,
     metrics_open: bool = False,
     new_session_id: Callable[[], str] = secrets.token_urlsafe,
+    release: Release | None = None,
 ) -> Starlette:
     """Put the admin plane together.
 
@@ -56,6 +63,7 @@ def build_admin(
         hosts: Host names, without port, under which this plane answers; ``*`` for any.
         metrics_open: Whether ``/metrics`` may be read without a token.
         new_session_id: Makes unguessable names of browser sessions.
+        release: Lets contained principals go; left out, nobody is contained.
 
     Raises:
         ConfigError: The token is too short to resist guessing.
@@ -63,8 +71,10 @@ def build_admin(
     key = Token(token)
     sessions = Sessions(clock, new_session_id)
     health = _Health(status, metrics, metrics_open)
-    endpoints = _described((*health.endpoints(), *Api(store, status, clock).endpoints()), status)
-    routes: list[BaseRoute] = [Route(e.path, e.handler, methods=["GET"]) for e in endpoints]
+    alarms = AlarmApi(store, status, clock, release or _nobody)
+    described = (*health.endpoints(), *Api(store, status, clock).endpoints(), *alarms.endpoints())
+    endpoints = _described(described, status)
+    routes: list[BaseRoute] = [Route(e.path, e.handler, methods=[e.method]) for e in endpoints]
     routes += Login(key, sessions, Failures(clock)).routes()
     routes += console
     if console:
@@ -146,6 +156,10 @@ def _described(endpoints: tuple[Endpoint, ...], status: Callable[[], GatewayStat
 
     table = (*endpoints, Endpoint("/openapi.json", get_openapi, "This description.", dict[str, Any]))
     return table
+
+
+def _nobody(_: str, __: str | None) -> tuple[str, ...]:
+    return ()
 
 
 async def _to_console(_: Request) -> Response:

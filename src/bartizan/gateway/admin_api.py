@@ -152,7 +152,8 @@ _STRING = {"type": "string", "minLength": 1, "maxLength": MAX_TEXT}
 _MOMENT = {"anyOf": [{"type": "number", "minimum": 0}, {"type": "string", "format": "date-time"}]}
 
 
-def _whole(name: str, low: int, high: int, description: str) -> Parameter:
+def whole(name: str, low: int, high: int, description: str) -> Parameter:
+    """Return a parameter that is a whole number."""
     schema = {"type": "integer", "minimum": low, "maximum": high}
     return Parameter(name, _integer(low, high), schema, description)
 
@@ -173,12 +174,12 @@ EVENTS = (
     Parameter("detector", _text, _STRING, "Only exchanges with a finding of this detector."),
     SINCE,
     UNTIL,
-    _whole("before", 0, _MAX_INDEX, "Only ledger indices below this: next_before of the page before."),
-    _whole("limit", 1, MAX_EVENTS, f"At most this many; {DEFAULT_EVENTS} if not given."),
+    whole("before", 0, _MAX_INDEX, "Only ledger indices below this: next_before of the page before."),
+    whole("limit", 1, MAX_EVENTS, f"At most this many; {DEFAULT_EVENTS} if not given."),
 )
 TRAFFIC = (SYSTEM, SINCE, UNTIL)
 CALIBRATION = (
-    _whole("limit", 1, MAX_P_VALUES, f"P-values per cell, newest first; {DEFAULT_P_VALUES} if not given."),
+    whole("limit", 1, MAX_P_VALUES, f"P-values per cell, newest first; {DEFAULT_P_VALUES} if not given."),
 )
 
 
@@ -227,7 +228,7 @@ class Api:
     def get_status(self, request: Request) -> Response:
         """Answer with :class:`StatusReport`."""
         read_query(request.query_params, ())
-        return _json(StatusReport(self.status(), self.store.health()))
+        return json_answer(StatusReport(self.status(), self.store.health()))
 
     def get_events(self, request: Request) -> Response:
         """Answer with :class:`EventPage`."""
@@ -236,43 +237,39 @@ class Api:
         # One more than asked for tells whether there is another page.
         found = self.store.events(_query(given, limit + 1))
         page = tuple(found[:limit])
-        return _json(EventPage(page, page[-1].index if len(found) > limit else None))
+        return json_answer(EventPage(page, page[-1].index if len(found) > limit else None))
 
     def get_event(self, request: Request) -> Response:
         """Answer with :class:`~bartizan.types.Record`."""
         read_query(request.query_params, ())
-        return _json(self._record(request))
+        return json_answer(self._record(request))
 
     def get_proof(self, request: Request) -> Response:
         """Answer with :class:`~bartizan.store.Proof`."""
         read_query(request.query_params, ())
         record = self._record(request)
         try:
-            return _json(self.store.prove(record.id))
+            return json_answer(self.store.prove(record.id))
         except LedgerError as e:
             raise HTTPException(404, f"There is no proof: {e.message}") from e
 
     def get_traffic(self, request: Request) -> Response:
         """Answer with :class:`TrafficReport`."""
         given = read_query(request.query_params, TRAFFIC)
-        until = given.get("until", self.clock())
-        since = given.get("since", until - DEFAULT_TRAFFIC_SECONDS)
-        if not 0 <= until - since <= MAX_TRAFFIC_SECONDS:
-            days = int(MAX_TRAFFIC_SECONDS / 86_400)
-            raise BadParameter("since", f"must be at most {days} days before until, and not after it")
+        since, until = span(given, self.clock())
         buckets = self.store.traffic(since, until, given.get("system"))
-        return _json(TrafficReport(since, until, tuple(buckets)))
+        return json_answer(TrafficReport(since, until, tuple(buckets)))
 
     def get_calibration(self, request: Request) -> Response:
         """Answer with :class:`CalibrationReport`."""
         given = read_query(request.query_params, CALIBRATION)
         limit = given.get("limit", DEFAULT_P_VALUES)
-        system = _find(self.status().systems, request.path_params["system"])
+        system = find_system(self.status().systems, request.path_params["system"])
         cells = tuple(
             CellReport(cell, tuple(self.store.p_values(system.name, cell.cell, limit)))
             for cell in system.cells
         )
-        return _json(CalibrationReport(system.name, system.false_alarm_rate, cells))
+        return json_answer(CalibrationReport(system.name, system.false_alarm_rate, cells))
 
     def _record(self, request: Request) -> Record:
         name = request.path_params["id"]
@@ -280,6 +277,20 @@ class Api:
         if record is None:
             raise HTTPException(404, "There is no exchange with this id.")
         return record
+
+
+def span(given: Mapping[str, Any], now: float) -> tuple[float, float]:
+    """Return the stretch of time that ``since`` and ``until`` ask for.
+
+    Raises:
+        BadParameter: It is too long, or ends before it begins.
+    """
+    until: float = given.get("until", now)
+    since: float = given.get("since", until - DEFAULT_TRAFFIC_SECONDS)
+    if not 0 <= until - since <= MAX_TRAFFIC_SECONDS:
+        days = int(MAX_TRAFFIC_SECONDS / 86_400)
+        raise BadParameter("since", f"must be at most {days} days before until, and not after it")
+    return since, until
 
 
 def _query(given: Mapping[str, Any], limit: int) -> EventQuery:
@@ -296,12 +307,18 @@ def _query(given: Mapping[str, Any], limit: int) -> EventQuery:
     )
 
 
-def _find(systems: Iterable[SystemStatus], name: str) -> SystemStatus:
+def find_system(systems: Iterable[SystemStatus], name: str) -> SystemStatus:
+    """Return the named system.
+
+    Raises:
+        HTTPException: 404.
+    """
     for system in systems:
         if system.name == name:
             return system
     raise HTTPException(404, "There is no system with this name.")
 
 
-def _json(value: Any) -> Response:
+def json_answer(value: Any) -> Response:
+    """Return a value as JSON."""
     return Response(msgspec.json.encode(plain(value)), media_type="application/json")

@@ -51,7 +51,7 @@ class Endpoint:
     """One route of the admin API.
 
     Attributes:
-        path: As Starlette and OpenAPI both write it.
+        path: As Starlette writes it; ``{name:path}`` takes slashes, too.
         handler: Answers; run in a worker thread unless it is a coroutine function.
         summary: One sentence.
         returns: Type of the answer's body; ``str`` for plain text.
@@ -59,6 +59,7 @@ class Endpoint:
         errors: Statuses that it may answer with besides 200.
         open: Whether it answers without a token.
         media_type: Of the answer.
+        method: ``GET``, or ``POST`` for what changes something.
     """
 
     path: str
@@ -69,6 +70,12 @@ class Endpoint:
     errors: tuple[int, ...] = ()
     open: bool = False
     media_type: str = "application/json"
+    method: str = "GET"
+
+    @property
+    def described_path(self) -> str:
+        """The path as OpenAPI writes it."""
+        return self.path.replace(":path}", "}")
 
 
 def read_query(given: QueryParams, parameters: Sequence[Parameter]) -> dict[str, Any]:
@@ -128,7 +135,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
         "openapi": "3.1.0",
         "info": {"title": "Bartizan admin API", "version": version},
         "security": [{"bearer": []}, {"session": []}],
-        "paths": {e.path: {"get": _operation(e, schemas)} for e in endpoints},
+        "paths": {e.described_path: {e.method.lower(): _operation(e, schemas)} for e in endpoints},
         "components": {
             "schemas": components,
             "securitySchemes": {
@@ -140,7 +147,7 @@ def document(endpoints: Sequence[Endpoint], version: str) -> dict[str, Any]:
 
 
 def _operation(endpoint: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]:
-    in_path = [piece[1:-1] for piece in endpoint.path.split("/") if piece.startswith("{")]
+    in_path = [piece[1:-1] for piece in endpoint.described_path.split("/") if piece.startswith("{")]
     errors = {*endpoint.errors, *(() if endpoint.open else (401,)), *((400,) if endpoint.query else ())}
     problem = {MEDIA_TYPE: {"schema": schemas[Problem]}}
     operation: dict[str, Any] = {
@@ -169,6 +176,7 @@ def _operation(endpoint: Endpoint, schemas: Mapping[Any, Any]) -> dict[str, Any]
 _ERRORS = {
     400: "A parameter can't be used; the answer says which.",
     401: "The caller is not known.",
+    403: "The request does not come from one of our own pages.",
     404: "There is no such thing.",
     503: "Not ready.",
 }

@@ -66,6 +66,27 @@ def step_record(interaction: Interaction, verdict: Verdict, *, keep_content: boo
     return StepRecord(interaction.step, verdict, tuple(summaries))
 
 
+def released_record(id: str, time: float, system: str, principal: str) -> Record:
+    """Return the record of a person letting a contained principal go: no exchange, but as lasting."""
+    return Record(
+        id=id,
+        time=time,
+        system=system,
+        protocol="admin",
+        principal=Principal(principal, "admin"),
+        model="",
+        effect=Effect.ALLOW,
+        enforced=Effect.ALLOW,
+        rule="released",
+        p_value=None,
+        status=0,
+        stream=False,
+        added_us=0,
+        upstream_us=0,
+        note="let go by hand" if principal else "the hold on everybody was ended by hand",
+    )
+
+
 def record_of(
     *,
     id: str,

@@ -33,7 +33,7 @@ from bartizan.gateway.learning import learn, learns
 from bartizan.gateway.manners import Overheard
 from bartizan.gateway.metrics import Metrics
 from bartizan.gateway.plane import DataPlane
-from bartizan.gateway.recording import Recorder
+from bartizan.gateway.recording import Recorder, released_record
 from bartizan.gateway.served import Served, prefixes
 from bartizan.gateway.status import CellStatus, DetectorStatus, GatewayStatus, SystemStatus
 from bartizan.gateway.upstream import PyreqwestUpstream, Upstream
@@ -83,6 +83,7 @@ class Gateway:
             raise
         self.fingerprints = {s.config.name: f for s in self.systems if (f := self._fingerprint(s, key))}
         self.recorder = Recorder(self.store)
+        self._new_id = _id_maker(clock)
         self._pool = ThreadPoolExecutor(_LEARNED_WORKERS, thread_name_prefix="learned")
         self.plane = DataPlane(
             Context(
@@ -91,7 +92,7 @@ class Gateway:
                 limits=config.limits,
                 learned=self._pool,
                 clock=clock,
-                new_id=_id_maker(clock),
+                new_id=self._new_id,
                 keep_content=config.store.keep_content,
             ),
             self.systems,
@@ -109,6 +110,7 @@ class Gateway:
             console=() if console is None else console(self.store, self.status, clock),
             hosts=config.admin.hosts,
             metrics_open=config.admin.metrics_open,
+            release=self.release,
         )
 
     def status(self) -> GatewayStatus:
@@ -139,6 +141,27 @@ class Gateway:
             systems=tuple(self._system_status(s) for s in self.systems),
             in_flight=self.plane.in_flight,
         )
+
+    def release(self, principal: str, system: str | None) -> tuple[str, ...]:
+        """Let a contained principal go, and record that; see :class:`~.watching.Watching`.
+
+        Args:
+            principal: Who; empty for the hold on a whole system.
+            system: Where; ``None`` for everywhere.
+
+        Returns:
+            The systems in which it was contained.
+        """
+        released = []
+        for served in self.systems:
+            name, watching = served.config.name, served.watching
+            if watching is None or system not in (None, name) or not watching.release(principal):
+                continue
+            released.append(name)
+            record = released_record(self._new_id(), self._clock(), name, principal)
+            if not self.recorder.append(record):
+                self.metrics.dropped()
+        return tuple(released)
 
     async def run(self, ready: Callable[[int, int], None] | None = None) -> None:
         """Serve until SIGTERM or SIGINT, then drain.

@@ -5,16 +5,26 @@ from __future__ import annotations
 import json
 
 import pytest
+from msgspec.structs import replace
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
+from bartizan.alarms import Alarm, Answer, Cause, Ground, StreamShare
 from bartizan.errors import ConfigError, LedgerError
 from bartizan.gateway import auth
 from bartizan.gateway.admin import build_admin
 from bartizan.gateway.gate import host_name
-from bartizan.gateway.status import CellStatus, DetectorStatus, GatewayStatus, SystemStatus
-from bartizan.store import Store, StoreSettings
+from bartizan.gateway.status import (
+    CellStatus,
+    ContainedStatus,
+    DetectorStatus,
+    GatewayStatus,
+    StreamStatus,
+    SystemStatus,
+    WatchStatus,
+)
+from bartizan.store import Store, StoreSettings, StreamPoint
 from bartizan.types import (
     Coverage,
     Effect,
@@ -39,7 +49,15 @@ from bartizan.types import (
 NOW = 1_767_323_040.0
 TOKEN = "an-admin-token-for-tests"
 BEARER = {"authorization": f"Bearer {TOKEN}"}
-API = ("/api/v1/status", "/api/v1/events", "/api/v1/traffic", "/metrics", "/openapi.json")
+API = (
+    "/api/v1/status",
+    "/api/v1/events",
+    "/api/v1/traffic",
+    "/api/v1/alarms",
+    "/api/v1/principals/key-2",
+    "/metrics",
+    "/openapi.json",
+)
 
 
 def record(
@@ -98,6 +116,14 @@ def status(*, ready: bool = True) -> GatewayStatus:
         0.01,
         (cell,),
         (detector,),
+        WatchStatus(
+            baseline="d1",
+            streams=(StreamStatus("input.amount", 1.0, 13.8),),
+            contained=(
+                ContainedStatus("a/b c", "hold", "hold", "attack", "al-1", NOW - 50, NOW - 40, NOW + 9),
+                ContainedStatus("", "hold", "hold", "model changed", "al-3", NOW - 50, NOW - 40, None),
+            ),
+        ),
     )
     return GatewayStatus("0.1.0", NOW - 60, ready, {"store": "ok" if ready else "spooling"}, (system,), 1)
 
@@ -116,6 +142,15 @@ def store(tmp_path_factory):
         for i in range(7):
             effect = Effect.BLOCK if i == 3 else Effect.ALLOW
             store.append(record(f"ex-{i}", effect, NOW - 100 + i, "key-2" if i == 5 else "key-1"))
+        told = Alarm(
+            "al-1", "assistant", NOW - 50, 9, Cause.ATTACK, NOW - 80, 4,
+            (StreamShare("input.amount", 1.0, "higher"),), ("key-2", "a/b c"),
+            (Ground("global", Answer.YES, 1e-6, "It changed.", 0.002),), 14.0, 0.001, "", "Look.",
+        )  # fmt: skip
+        store.append_alarm(replace(told, cause=Cause.UNDETERMINED, principals=()))
+        store.append_alarm(replace(told, id="al-2", system="other", time=NOW - 40))
+        store.append_alarm(told)
+        store.add_points([StreamPoint("assistant", "all streams", int(NOW) - 120, 1.0, 2.0, 13.8, None, 7)])
         store.flush()
         yield store
 
@@ -444,8 +479,91 @@ def test_traffic_is_bounded(client):
         assert client.get(f"/api/v1/traffic?{query}").json()["parameter"] == "since"
 
 
+# Alarms and who is contained
+
+
+def test_alarms_are_listed_as_they_were_told_last(client):
+    def ids(query=""):
+        return [a["id"] for a in client.get(f"/api/v1/alarms{query}").json()["alarms"]]
+
+    assert ids() == ["al-1", "al-2"]
+    assert ids("?system=assistant") == ids("?limit=1") == ["al-1"]
+    assert ids("?cause=undetermined") == []
+    assert ids("?principal=key-2") == ["al-1", "al-2"]
+    assert ids(f"?since={NOW - 45}") == ["al-2"]
+    for query in ("cause=malice", "limit=501", "color=red"):
+        assert client.get(f"/api/v1/alarms?{query}").status_code == 400
+
+
+def test_one_alarm_how_it_was_told_before_and_its_proof(client):
+    report = client.get("/api/v1/alarms/al-1").json()
+    assert report["alarm"]["cause"] == "attack"
+    assert report["alarm"]["grounds"][0]["answer"] == "yes"
+    assert [a["cause"] for a in report["earlier"]] == ["undetermined"]
+    assert '"attack"' in client.get("/api/v1/alarms/al-1/proof").json()["record"]
+    for path in ("alarms/none", "alarms/none/proof", "alarms/ex-1", "streams/none", "principals/none"):
+        assert client.get(f"/api/v1/{path}").status_code == 404
+
+
+def test_a_principal_with_everything_about_it(client):
+    report = client.get("/api/v1/principals/a/b%20c").json()
+    assert report["principal"] == "a/b c"
+    assert [(c["system"], c["contained"]["measure"]) for c in report["contained"]] == [("assistant", "hold")]
+    assert [a["id"] for a in report["alarms"]] == ["al-1", "al-2"]
+    assert [e["id"] for e in client.get("/api/v1/principals/key-2").json()["events"]] == ["ex-5"]
+    assert client.get("/api/v1/principals/" + "x" * 5000).status_code == 404
+
+
+def test_streams_by_the_minute(client):
+    report = client.get("/api/v1/streams/assistant").json()
+    assert [(p["stream"], p["highest"]) for p in report["points"]] == [("all streams", 2.0)]
+    assert report["watch"]["streams"][0]["threshold"] == 13.8
+
+
+@pytest.fixture
+def releasing(build):
+    asked = []
+
+    def release(principal, system):
+        asked.append((principal, system))
+        return ("assistant",) if principal in ("a/b c", "") else ()
+
+    return lambda **more: build(release=release, **more), asked
+
+
+def test_letting_a_principal_go(releasing):
+    make, asked = releasing
+    client = make(headers=BEARER)
+    answer = client.post("/api/v1/principals/a%2Fb%20c/release?system=assistant")
+    assert answer.json() == {"principal": "a/b c", "systems": ["assistant"]}
+    assert client.post("/api/v1/systems/assistant/release").json()["systems"] == ["assistant"]
+    assert asked == [("a/b c", "assistant"), ("", "assistant")]
+    assert client.post("/api/v1/principals/alice/release").status_code == 404
+    assert client.post("/api/v1/principals/a/release?system=none").status_code == 404
+    assert client.post("/api/v1/systems/none/release").status_code == 404
+    assert client.get("/api/v1/systems/assistant/release").status_code == 405
+
+
+def test_nobody_lets_a_principal_go_without_the_token_or_from_another_site(releasing):
+    make, asked = releasing
+    path = "/api/v1/principals/a%2Fb%20c/release"
+    assert make().post(path).status_code == 401
+    browser = make()
+    sign_in(browser)
+    for headers in ({"sec-fetch-site": "cross-site"}, {"origin": "https://evil.example.org"}):
+        assert browser.post(path, headers=headers).status_code == 403
+        assert make(headers=BEARER).post(path, headers=headers).status_code == 403
+    assert asked == []
+    form = {"content-type": "application/x-www-form-urlencoded", "sec-fetch-site": "same-origin"}
+    answer = browser.post(path, headers=form)
+    assert (answer.status_code, answer.headers["location"]) == (303, "/console/principals/a%2Fb%20c")
+    answer = browser.post("/api/v1/systems/assistant/release", headers=form)
+    assert answer.headers["location"] == "/console/streams/assistant"
+    assert len(asked) == 2
+
+
 @pytest.mark.parametrize("method", ["POST", "PUT", "DELETE", "PATCH"])
-def test_nothing_can_be_changed(client, method):
+def test_nothing_else_can_be_changed(client, method):
     for path in API:
         answer = client.request(method, path)
         assert answer.status_code == 405
@@ -549,6 +667,11 @@ def fits(schema, value, root) -> bool:
         ("/api/v1/events/{id}", "/api/v1/events/ex-3"),
         ("/api/v1/events/{id}/proof", "/api/v1/events/ex-3/proof"),
         ("/api/v1/traffic", None),
+        ("/api/v1/alarms", None),
+        ("/api/v1/alarms/{id}", "/api/v1/alarms/al-1"),
+        ("/api/v1/alarms/{id}/proof", "/api/v1/alarms/al-1/proof"),
+        ("/api/v1/streams/{system}", "/api/v1/streams/assistant"),
+        ("/api/v1/principals/{id}", "/api/v1/principals/a/b%20c"),
         ("/api/v1/calibration/{system}", "/api/v1/calibration/assistant"),
     ],
 )
@@ -575,17 +698,20 @@ def test_every_route_is_described_and_every_description_has_a_route(client):
     assert description["openapi"].startswith("3.1")
     assert {"title", "version"} <= set(description["info"])
     pages = ("/login", "/logout", "/console", "/")
-    served = {r.path for r in client.app.routes if not (r.path == "/" or r.path.startswith(pages[:3]))}
+    served = {
+        r.path.replace(":path}", "}")
+        for r in client.app.routes
+        if not (r.path == "/" or r.path.startswith(pages[:3]))
+    }
     assert served == set(description["paths"])
-    operations = [item["get"] for item in description["paths"].values()]
-    assert len({o["operationId"] for o in operations}) == len(operations)
-    for path, item in description["paths"].items():
-        operation = item["get"]
+    operations = [(p, o) for p, item in description["paths"].items() for o in item.values()]
+    assert len({o["operationId"] for _, o in operations}) == len(operations)
+    for path, operation in operations:
         in_path = {p["name"] for p in operation["parameters"] if p["in"] == "path"}
         assert in_path == {s[1:-1] for s in path.split("/") if s.startswith("{")}
         assert all(p.get("required") for p in operation["parameters"] if p["in"] == "path")
         assert ("401" in operation["responses"]) == ("security" not in operation)
-    open_paths = {p for p, item in description["paths"].items() if item["get"].get("security") == []}
+    open_paths = {p for p, o in operations if o.get("security") == []}
     assert open_paths == {"/livez", "/readyz", "/healthz"}
 
 

@@ -5,6 +5,7 @@ import urllib.request
 
 import pytest
 
+from bartizan.alarms import Alarm, Cause
 from bartizan.config import from_mapping
 from bartizan.console.routes import routes
 from bartizan.errors import ConfigError
@@ -85,3 +86,21 @@ def test_what_cannot_be_built_leaves_the_store_closed(tmp_path):
     with pytest.raises(ConfigError):
         Gateway(broken)
     Gateway(config(tmp_path)).store.close()
+
+
+def test_letting_a_contained_principal_go_is_recorded(tmp_path):
+    gateway = Gateway(config(tmp_path))
+    watching = gateway.systems[1].watching
+    told = Alarm("al-1", "digits", 1.0, 9, Cause.ATTACK, 0.5, 4, (), ("mallory",), (), 14.0, 0.001, "", "")
+    watching.on_alarm(told)
+    assert gateway.systems[0].watching is None
+    assert gateway.release("alice", None) == ()
+    assert gateway.release("mallory", "assistant") == ()
+    assert gateway.release("mallory", None) == ("digits",)
+    assert gateway.release("mallory", None) == ()
+    gateway.store.flush()
+    (record,) = gateway.store.records()
+    assert (record.rule, record.protocol, record.principal.id) == ("released", "admin", "mallory")
+    assert gateway.status().systems[1].watch.contained == ()
+    assert gateway.status().checks["monitoring of digits"] == "ok"
+    gateway.store.close()
