@@ -24,12 +24,18 @@ SIMULATED = {
     "AR(1) .3": streams.autoregressive(0.3),
     "AR(1) .6": streams.autoregressive(0.6),
     "AR(1) .9": streams.autoregressive(0.9),
-    "GARCH(1, 1)": streams.garch,
+    "GARCH(1, 1)": streams.garch(),
+    "GARCH(1, 1), slow": streams.garch(0.03, 0.965),
+    "correlated at lag 7 only": streams.echo,
+    "7 clients in turn, AR(1) .9": streams.in_turn(7, 0.9),
+    "24 clients in turn, AR(1) .9": streams.in_turn(24, 0.9),
+    "a daily cycle": streams.daily,
+    "bursts of 30 equal events": streams.bursts,
 }
 
 
 def run(*, quick: bool) -> list[dict[str, Any]]:
-    draws, events = (2, 100_000) if quick else (10, 500_000)
+    draws, events = (2, 100_000) if quick else (8, 300_000)
     rows = [_simulated(name, draw, draws, events) for name, draw in SIMULATED.items()]
     found, _ = streams.series()
     return rows + [_real(column) for column in found]

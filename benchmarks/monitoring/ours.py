@@ -97,12 +97,18 @@ class Parallel:
                 self._evidence[over] = 0.0
 
 
+def placed(cuts: Cuts, values: FloatArray, u: FloatArray) -> IntArray:
+    """Return what ``cuts.place`` does: complex numbers are ordered first by value, then by tie-break."""
+    return np.searchsorted(cuts.edges + 1j * cuts.breaks, values + 1j * u)
+
+
 def agrees(reference: FloatArray, xs: FloatArray, threshold: float) -> bool:
-    """Return whether :class:`Parallel` and the shipped detector count the same alarms on a stream."""
+    """Return whether :class:`Parallel` and :func:`placed` do what the shipped detector does."""
     system = Ours(reference, threshold)
-    bins = system.bins(xs)
     cuts = system._cuts
     assert cuts is not None
+    u = np.random.default_rng(3).random(len(xs))
+    bins = cuts.place(xs, u)
     parallel = Parallel([numeric_bets(cuts.box(DELTA))] * 2, [threshold, 10 * threshold])
     parallel.run(np.stack([bins, bins], axis=1))
     shipped = []
@@ -110,4 +116,5 @@ def agrees(reference: FloatArray, xs: FloatArray, threshold: float) -> bool:
         system.detector.reset()
         system.detector.threshold = a
         shipped.append(len(system.detector.run(bins[:, None])))
-    return parallel.alarms.tolist() == [[count, count] for count in shipped]
+    same = np.array_equal(bins, placed(cuts, xs, u))
+    return same and parallel.alarms.tolist() == [[count, count] for count in shipped]

@@ -235,13 +235,13 @@ def _frouros_cusum(reference: FloatArray, settings: Settings) -> System:
 
 
 PEERS: tuple[Peer, ...] = (
-    Peer("river ADWIN", "river", _adwin, "delta .002", "delta", (0.999, 1e-6), 0.002, 1.5e6),
-    Peer("river PageHinkley", "river", _river_page_hinkley, "none", "threshold", (5.0, 1000.0), 50.0, 3e5),
-    Peer("river KSWIN", "river", _kswin, "alpha .005", "alpha", (0.05, 1e-6), 0.005, 2e3),
+    Peer("river ADWIN", "river", _adwin, "delta .002", "delta", (0.999, 1e-6), 0.002, 3e6),
+    Peer("river PageHinkley", "river", _river_page_hinkley, "none", "threshold", (5.0, 1000.0), 50.0, 8e5),
+    Peer("river KSWIN", "river", _kswin, "alpha .005", "alpha", (0.05, 1e-6), 0.005, 4e3),
     Peer(
         "frouros PageHinkley", "frouros", _frouros_page_hinkley, "none", "lambda_", (5.0, 1000.0), 50.0, 1e5
     ),
-    Peer("frouros CUSUM", "frouros", _frouros_cusum, "none", "lambda_", (5.0, 1000.0), 50.0, 1e5),
+    Peer("frouros CUSUM", "frouros", _frouros_cusum, "none", "lambda_", (5.0, 1000.0), 50.0, 2e5),
     Peer(
         "evidently, 1000 reference rows",
         "evidently",
@@ -259,7 +259,7 @@ PEERS: tuple[Peer, ...] = (
         "none (distance .1)",
         rate=1e4,
     ),
-    Peer("alibi CVMDriftOnline", "alibi_detect", Alibi, "1000 (ERT 1000)", "ert", (100.0, 1e6), 1000.0, 2e3),
+    Peer("alibi CVMDriftOnline", "alibi_detect", Alibi, "1000 (ERT 1000)", "ert", (100.0, 1e6), 1000.0, 4e3),
     Peer("always", "", lambda reference, settings: Always(), "1000000"),
     Peer(
         "random",

@@ -66,22 +66,22 @@ class Remote(System):
         self, interpreter: Interpreter, name: str, reference: FloatArray, settings: Mapping[str, float]
     ) -> None:
         self._interpreter = interpreter
-        _, self.seconds = interpreter.ask(
+        self._id, self.seconds = interpreter.ask(
             do="make", name=name, reference=_pack(reference), settings=dict(settings)
         )
 
     def reset(self) -> None:
-        self._interpreter.ask(do="reset")
+        self._interpreter.ask(do="reset", id=self._id)
 
     def update(self, x: float) -> bool:
         return self.first(np.array([x])) is not None
 
     def update_block(self, xs: FloatArray) -> IntArray:
-        alarms, self.seconds = self._interpreter.ask(do="block", x=_pack(xs))
+        alarms, self.seconds = self._interpreter.ask(do="block", id=self._id, x=_pack(xs))
         return np.array(alarms, dtype=np.int64)
 
     def first(self, xs: FloatArray) -> int | None:
-        index, self.seconds = self._interpreter.ask(do="first", x=_pack(xs))
+        index, self.seconds = self._interpreter.ask(do="first", id=self._id, x=_pack(xs))
         return index
 
 
@@ -128,8 +128,8 @@ def held_bytes(peer: Peer, reference: FloatArray, xs: FloatArray) -> int:
     """Return the memory that a peer's one stream holds after ``xs``."""
     place = home(peer.package)
     if isinstance(place, Interpreter):
-        place.ask(do="make", name=peer.name, reference=_pack(reference), settings={})
-        return int(place.ask(do="grow", x=_pack(xs))[0])
+        made, _ = place.ask(do="make", name=peer.name, reference=_pack(reference), settings={})
+        return int(place.ask(do="grow", id=made, x=_pack(xs))[0])
     return footprint.bytes_after(lambda: peer.make(reference, {}), xs)
 
 

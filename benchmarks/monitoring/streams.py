@@ -152,15 +152,46 @@ def autoregressive(phi: float) -> Sampler:
     return sample
 
 
-def garch(rng: np.random.Generator, n: int) -> FloatArray:
-    """Return a GARCH(1, 1): uncorrelated, with bursts of volatility, as in prices."""
-    noise = rng.standard_normal(n + BURN_IN).tolist()
-    made, variance = np.empty(n + BURN_IN), 1.0
-    for i, z in enumerate(noise):
-        x = z * variance**0.5
-        made[i] = x
-        variance = 0.05 + 0.1 * x * x + 0.85 * variance
-    return made[BURN_IN:]
+def garch(shock: float = 0.1, memory: float = 0.85) -> Sampler:
+    """Return a GARCH(1, 1) of unit variance: uncorrelated, with bursts of volatility, as in prices."""
+
+    def sample(rng: np.random.Generator, n: int) -> FloatArray:
+        noise = rng.standard_normal(n + BURN_IN).tolist()
+        made, variance = np.empty(n + BURN_IN), 1.0
+        for i, z in enumerate(noise):
+            x = z * variance**0.5
+            made[i] = x
+            variance = 1.0 - shock - memory + shock * x * x + memory * variance
+        return made[BURN_IN:]
+
+    return sample
+
+
+def echo(rng: np.random.Generator, n: int) -> FloatArray:
+    """Return a series that is correlated at lag 7 and at no other."""
+    noise = rng.standard_normal(n + 7)
+    return (noise[7:] + noise[:-7]) / np.sqrt(2.0)
+
+
+def in_turn(clients: int, phi: float) -> Sampler:
+    """Return the events of clients that ask in turn, each an AR(1) of its own."""
+    own = autoregressive(phi)
+
+    def sample(rng: np.random.Generator, n: int) -> FloatArray:
+        return np.stack([own(rng, n // clients + 1) for _ in range(clients)], axis=1).reshape(-1)[:n]
+
+    return sample
+
+
+def daily(rng: np.random.Generator, n: int) -> FloatArray:
+    """Return independent noise on a cycle of 1,440 events."""
+    return rng.standard_normal(n) + 0.3 * np.sin(np.arange(n) * (2 * np.pi / 1440))
+
+
+def bursts(rng: np.random.Generator, n: int) -> FloatArray:
+    """Return events of clients that now and then repeat themselves 30 times."""
+    lengths = np.where(rng.random(n) < 0.002, 30, 1)
+    return np.repeat(rng.standard_normal(n), lengths)[:n]
 
 
 @dataclass(frozen=True, slots=True)

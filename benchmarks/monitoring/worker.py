@@ -1,8 +1,7 @@
 """A peer in another interpreter: one JSON object a line in, one out.
 
-Requests: ``{"do": "probe", "package"}``, ``{"do": "make", "name", "reference", "settings"}``,
-``{"do": "reset"}``, ``{"do": "block", "x"}``, ``{"do": "first", "x"}``, ``{"do": "grow", "x"}``,
-``{"do": "size", "package"}``. Arrays travel as base64 of float64. Answers carry ``value``,
+Requests: ``probe`` and ``size`` (of a ``package``); ``make`` (``name``, ``reference``, ``settings``),
+whose answer is a number; ``reset``, ``block``, ``first``, ``grow`` with that number as ``id``. Arrays travel as base64 of float64. Answers carry ``value``,
 ``seconds`` and, where it went wrong, ``error``.
 """
 
@@ -15,12 +14,13 @@ import os
 import sys
 import time
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
 from benchmarks.monitoring import footprint
-from benchmarks.monitoring.peers import FloatArray, System, peer
+from benchmarks.monitoring.peers import FloatArray, Peer, System, peer
 
 
 def unpack(text: str) -> FloatArray:
@@ -28,31 +28,36 @@ def unpack(text: str) -> FloatArray:
 
 
 class Worker:
-    """Holds one system at a time."""
+    """Holds the systems that were made."""
 
     def __init__(self) -> None:
-        self._system: System | None = None
-        self._make = lambda: None
+        self._systems: list[System] = []
+        self._makers: list[Callable[[], System]] = []
 
     def answer(self, request: dict[str, Any]) -> Any:
         match request["do"]:
             case "probe":
                 return importlib.util.find_spec(request["package"]) is not None
-            case "make":
-                maker, reference = peer(request["name"]), unpack(request["reference"])
-                self._make = lambda: maker.make(reference, request["settings"])
-                self._system = self._make()
-            case "reset":
-                self._system.reset()
-            case "block":
-                return self._system.update_block(unpack(request["x"])).tolist()
-            case "first":
-                return self._system.first(unpack(request["x"]))
-            case "grow":
-                return footprint.bytes_after(self._make, unpack(request["x"]))
             case "size":
                 return footprint.install_mb([request["package"]])
+            case "make":
+                return self._made(peer(request["name"]), unpack(request["reference"]), request["settings"])
+            case "grow":
+                return footprint.bytes_after(self._makers[request["id"]], unpack(request["x"]))
+        system = self._systems[request["id"]]
+        match request["do"]:
+            case "reset":
+                system.reset()
+            case "block":
+                return system.update_block(unpack(request["x"])).tolist()
+            case "first":
+                return system.first(unpack(request["x"]))
         return None
+
+    def _made(self, maker: Peer, reference: FloatArray, settings: dict[str, float]) -> int:
+        self._makers.append(lambda: maker.make(reference, settings))
+        self._systems.append(self._makers[-1]())
+        return len(self._systems) - 1
 
 
 def main() -> None:
