@@ -193,6 +193,14 @@ def test_times(tmp_path, first, second, seconds):
     assert ("ts of it is in milliseconds since the epoch" in converter.notes) == (first == "1700000000000")
 
 
+def test_one_odd_time_does_not_change_how_the_others_are_read(tmp_path):
+    text = "time,x\nsoon,1\n,1\n0,1\n1700000000000,2\n2023-11-14T22:13:21Z,1\n1700000002,4\n"
+    for block in (1, 8192):
+        got, tally, _ = events(write(tmp_path, text), skip=True, block=block)
+        assert got.times.tolist() == [0.0, 1_700_000_000.0, 1_700_000_001.0, 1_700_000_002.0]
+        assert tally.skipped == 2
+
+
 def test_without_times_events_are_numbered(tmp_path):
     got, _, converter = events(write(tmp_path, "x\n3\n1\n2\n"), block=2)
     assert got.times.tolist() == [0.0, 1.0, 2.0]
@@ -380,15 +388,9 @@ def test_a_named_role_must_exist_in_the_watched_recording_only(tmp_path):
 
 
 def test_trust_is_never_guessed(tmp_path):
-    assert [truth(c) for c in (1, 0, True, "true", "NO", "", None)] == [
-        True,
-        False,
-        True,
-        True,
-        False,
-        False,
-        False,
-    ]
+    assert [truth(c) for c in (1, 1.0, True, "true", "1.0")] == [True] * 5
+    assert [truth(c) for c in (0, "NO", "", None, float("nan"))] == [False] * 5
+    assert [truth(c) for c in (2, "perhaps", "y" * 100, [])] == [None] * 4
     path = write(tmp_path, "time,trusted,x\n0,1,1\n1,perhaps,2\n2,0,1\n")
     with pytest.raises(UnreadableError, match="line 3 has a 'trusted' that is neither true nor false"):
         events(path)

@@ -13,7 +13,10 @@ from bartizan.types import FloatArray
 
 _MISSING: Final = frozenset(("", "nan", "na", "n/a", "<na>", "nat", "null", "none"))
 _MISSING_TEXT: Final = frozenset(("", "nan", "NaN", "<NA>", "null", "NULL", "None"))
-_TRUTH: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False, "": False}
+_TRUTH: Final = {
+    **dict.fromkeys(("true", "1", "1.0", "yes"), True),
+    **dict.fromkeys(("false", "0", "0.0", "no", ""), False),
+}
 _LONG: Final = 64
 """No number, truth value or word for a missing one is longer."""
 
@@ -72,7 +75,7 @@ def truth(cell: Any) -> bool | None:
     """Return whether a cell says yes; ``None`` where it says neither yes nor no."""
     if isinstance(cell, str):
         return _TRUTH.get(cell.strip().lower()) if len(cell) <= _LONG else None
-    if cell is None:
+    if cell is None or cell != cell:  # NaN is missing
         return False
     return bool(cell) if isinstance(cell, int | float) and cell in (0, 1) else None
 
@@ -97,16 +100,38 @@ def moment(cell: Any) -> float | None:
         return None
 
 
-def unit_of(first: float) -> tuple[float, str]:
-    """Return how many units make a second, and the unit, judged from one epoch time.
+def moments(cells: Sequence[Any]) -> tuple[FloatArray, str]:
+    """Return cells as seconds since the epoch, NaN where they are no times, and the numbers' unit.
 
-    >>> unit_of(1.7e9), unit_of(1.7e12)
-    ((1.0, 'seconds'), (1000.0, 'milliseconds'))
+    Each cell is read by itself: a number's unit follows from its size, as a time in this century.
+
+    >>> moments([1.7e9, "1700000000000", "2023-11-14T22:13:20Z", "soon"])
+    (array([1.7e+09, 1.7e+09, 1.7e+09,     nan]), 'milliseconds')
     """
+    # What looks like the first cell is read first, the others another way.
+    values = np.full(len(cells), np.inf)
+    if not np.isinf(numbers(cells[:1])).any():
+        values = numbers(cells)
+    unit = _to_seconds(values)
+    for i in np.flatnonzero(np.isinf(values)).tolist():
+        found = moment(cells[i])
+        if found is None:
+            rest = numbers(cells[i : i + 1])
+            unit = _to_seconds(rest) or unit
+            found = float(rest[0])
+        values[i] = found if np.isfinite(found) else np.nan
+    return values, unit or "seconds"
+
+
+def _to_seconds(values: FloatArray) -> str:
+    """Divide what is in smaller units, in place; return the unit of the last such value."""
+    unit = ""
     for least, per_second, name in _UNITS:
-        if abs(first) >= least:
-            return per_second, name
-    return 1.0, "seconds"
+        small = np.isfinite(values) & (np.abs(values) >= least)
+        if small.any():
+            values[small] /= per_second
+            unit = name
+    return unit
 
 
 def _number(cell: Any) -> float:

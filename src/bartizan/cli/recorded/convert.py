@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from bartizan.alarms import Column, Events
-from bartizan.cli.recorded.cells import moment, numbers, text, texts, truth, unit_of
+from bartizan.cli.recorded.cells import moments, numbers, text, texts, truth
 from bartizan.cli.recorded.formats import Block
 from bartizan.cli.recorded.problems import RecordingError, Tally, UnreadableError
 from bartizan.cli.recorded.roles import Options, assign
@@ -51,8 +51,7 @@ class Converter:
         self._schema, self._options, self._file = schema, options, file
         self._tally, self._skip, self._arrival_order = tally, skip, arrival_order
         self._roles = schema.roles
-        self._per_second: float | None = None
-        self._iso: bool | None = None
+        self._unit = ""
         self._last = -np.inf
         self._numbered = 0
         self._started = False
@@ -110,13 +109,10 @@ class Converter:
             return np.arange(self._numbered - len(block), self._numbered, dtype=np.float64)
         name = self._roles.time
         cells = block.cells.get(name, [None] * len(block))
-        values = numbers(cells)
-        if self._iso is None:
-            self._iso = bool(np.isinf(values[~np.isnan(values)][:1]).any())
-        if self._iso:
-            found = [moment(cell) for cell in cells]
-            values = np.array([np.nan if t is None else t for t in found])
-        values[np.isinf(values)] = np.nan
+        values, unit = moments(cells)
+        if unit not in ("seconds", self._unit):
+            self._unit = unit
+            self.notes.append(f"{name} of {self._file} is in {unit} since the epoch")
         for i in np.flatnonzero(np.isnan(values)).tolist():
             what = "is not a time" if text(cells[i]) else "is missing"
             self._refuse(
@@ -126,17 +122,7 @@ class Converter:
                 f"has a {name!r} that {what}",
                 "times are seconds or milliseconds since the epoch, or ISO 8601; --time names the column",
             )
-        if not self._iso:
-            values = values / self._unit(values, name)
         return values
-
-    def _unit(self, values: FloatArray, name: str) -> float:
-        known = values[~np.isnan(values)]
-        if self._per_second is None and len(known):
-            self._per_second, unit = unit_of(float(known[0]))
-            if self._per_second != 1.0:
-                self.notes.append(f"{name} of {self._file} is in {unit} since the epoch")
-        return self._per_second or 1.0
 
     def _in_order(self, events: Events, where: Sequence[str]) -> Events:
         times = events.times
