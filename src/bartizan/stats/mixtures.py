@@ -65,7 +65,7 @@ def box_of_shares(share: FloatArray, events: float, delta: float) -> Box:
     The Clopper-Pearson box, at the counts ``events * share``, whole or not.
 
     Args:
-        share: Positive shares, shape ``(K,)``; they add up to 1.
+        share: Shares, shape ``(K,)``; they add up to 1.
         events: Effective size of the sample behind them.
         delta: Probability that some bin's probability lies outside.
 
@@ -85,7 +85,10 @@ def box_of_shares(share: FloatArray, events: float, delta: float) -> Box:
     counts, others = events * share, events * (1 - share)
     low = betaincinv(counts, others + 1, tail)
     high = np.where(others > 0, betaincinv(counts + 1, np.maximum(others, 1e-12), 1 - tail), 1.0)
-    return Box(share, np.asarray(np.minimum(low, share)), np.asarray(np.maximum(high, share)))
+    # Half a sighting for what is never seen, so that no bet divides by nothing.
+    floored = np.maximum(share, 0.5 / events)
+    estimate = np.asarray(floored / floored.sum())
+    return Box(estimate, np.asarray(np.minimum(low, estimate)), np.asarray(np.maximum(high, estimate)))
 
 
 def homogeneous(p: FloatArray, first: float, q: FloatArray, second: float) -> float:
