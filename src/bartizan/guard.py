@@ -88,7 +88,7 @@ class Guard:
 
     def check(
         self,
-        content: str | Mapping[str, Any] | npt.ArrayLike,
+        content: str | Mapping[str, Any] | Rows | npt.ArrayLike,
         *,
         origin: str = "user",
         response: Mapping[str, Any] | None = None,
@@ -100,7 +100,8 @@ class Guard:
 
         Args:
             content: Text; a request body of the system's protocol (a mapping, the whole
-                transcript); or rows of shape ``(n, d)`` or ``(d,)``.
+                transcript); rows of shape ``(n, d)`` or ``(d,)``; or ``Rows`` with all that is
+                known of them.
             origin: For text: ``user``, ``tool`` or ``web``.
             response: With a request body: the model's answer, in the protocol's form.
             outputs: With rows: what the model answered, shape ``(n, k)``.
@@ -119,7 +120,7 @@ class Guard:
 
     def steps(
         self,
-        content: str | Mapping[str, Any] | npt.ArrayLike,
+        content: str | Mapping[str, Any] | Rows | npt.ArrayLike,
         *,
         origin: str = "user",
         response: Mapping[str, Any] | None = None,
@@ -132,6 +133,8 @@ class Guard:
             return (self.pipeline.judge(self._text(content, origin)),)
         if isinstance(content, Mapping):
             return self._exchange(content, response)
+        if isinstance(content, Rows):
+            return (self.pipeline.judge(self._exchanged(content)),)
         return (self.pipeline.judge(self._rows(content, outputs, embedding, model)),)
 
     def require(self, content: Any, **how: Any) -> GuardVerdict:
@@ -187,6 +190,9 @@ class Guard:
                 return Rows(changed, _matrix(asked(changed), "outputs", like=changed))
 
             rows = with_variants(again, copies.recipe, copies.kinds, rows)
+        return self._exchanged(rows)
+
+    def _exchanged(self, rows: Rows) -> Interaction:
         return self._interaction(Step.EXCHANGE, [Part(PartKind.ROWS, Origin.USER, rows=rows)])
 
     def _exchange(

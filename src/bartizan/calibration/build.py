@@ -64,9 +64,7 @@ def build_table(
             f"{most} benign interactions are too few to calibrate",
             hint=f"give at least {MIN_POINTS}; 574 certify a rate of 1 in 100, 5,754 one of 1 in 1,000",
         )
-    table = Table(
-        name, created, _completed(cells), fitted or {}, dict(versions), trim, selection=selection
-    )
+    table = Table(name, created, _completed(cells), fitted or {}, dict(versions), trim, selection=selection)
     return decode(encode(table))
 
 

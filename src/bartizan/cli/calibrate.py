@@ -6,42 +6,42 @@ import argparse
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.progress import track
 from rich.table import Table as Grid
 
 from bartizan import registry
-from bartizan.assembly import (
-    EMPTY,
-    build_pipeline,
-    detectors_of,
-    fitted_states,
-    generic_table,
-    learned_path,
-)
+from bartizan.assembly import build_pipeline, generic_table, learned_path, protocols_of
 from bartizan.calibration.build import REFERENCE_SHARE, build_table, with_missing_cells
 from bartizan.calibration.holdout import Realised, realised_rates
 from bartizan.calibration.table import Table, encode
 from bartizan.cli.check import add_system_arguments, configured
 from bartizan.cli.enrol import enrol_model
 from bartizan.cli.lines import Line, judged, read
-from bartizan.cli.outputs import ask_model
+from bartizan.cli.outputs import asking
+from bartizan.cli.row_calibration import (
+    FIT_SHARE,
+    Learnt,
+    learnt,
+    lines_of_rows,
+    parted,
+    print_selection,
+    rows_of_lines,
+)
 from bartizan.clock import WALL_CLOCK
 from bartizan.config import Config, System
 from bartizan.errors import CalibrationError
 from bartizan.guard import Guard
 from bartizan.stats.conformal import points_needed
 from bartizan.store.reading import open_reader
-from bartizan.types import FloatArray, Measured, Mode
-
-FIT_SHARE = 0.5
-"""Share of reference rows that fitted detectors learn from; the others are ranked."""
+from bartizan.types import Measured, Mode
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -67,13 +67,13 @@ def run(args: argparse.Namespace) -> int:
     config, name = configured(args)
     system = config.system(name).model_copy(update={"mode": Mode.OBSERVE})
     rate, rng = config.rate_of(system), np.random.default_rng(args.seed)
-    fitted: dict[str, dict[str, FloatArray]] = {}
+    found = Learnt(tuple(_names(system)), {}, None)
     if args.from_traffic:
         rows = open_reader(config.store.path).measured(system.name, since=None, limit=None)
         measured = [Measured(r.cell, r.units, dict(r.maxima)) for r in rows]
     else:
-        measured, fitted = _measure(config, system, args, rng)
-    detectors = [registry.detector(n, system.options.get(n)) for n in _names(system)]
+        measured, found = _measure(config, system, args, rng)
+    detectors = [registry.detector(n, system.options.get(n)) for n in found.names]
     units = {d.spec.name: d.spec.unit for d in detectors}
     table = build_table(
         measured,
@@ -83,7 +83,8 @@ def run(args: argparse.Namespace) -> int:
         units=units,
         versions={d.spec.name: d.spec.version for d in detectors},
         rng=rng,
-        fitted=fitted,
+        fitted=found.states,
+        selection=found.selection,
     )
     held_out = realised_rates(measured, rate=rate, units=units, rng=rng)
     if system.kind == "chat":
@@ -96,30 +97,32 @@ def run(args: argparse.Namespace) -> int:
 
 
 def _names(system: System) -> Sequence[str]:
+    """Return all detectors that a system's scores may come from, where none has been chosen."""
     return system.detectors if system.detectors is not None else registry.detectors_for(system.kind)
 
 
 def _measure(
     config: Config, system: System, args: argparse.Namespace, rng: np.random.Generator
-) -> tuple[list[Measured], dict[str, dict[str, FloatArray]]]:
+) -> tuple[list[Measured], Learnt]:
     lines = _read(args.file)
-    fitted: dict[str, dict[str, FloatArray]] = {}
+    found = Learnt(tuple(_names(system)), {}, None)
     if system.kind == "predict":
-        rank = _answered(lines, system, args.model)
-        if args.model is not None and system.fingerprint is not None:
-            enrol_model(system, system.fingerprint, config.store.path, rank.inputs)
-        if args.fit is not None:
-            learn = _answered(_read(args.fit), system, args.model)
-        else:
-            learn, rank = rank.parted(rng)
-        fitted = fitted_states(detectors_of(system, EMPTY), learn.inputs, learn.outputs)
-        lines = rank.lines()
-    table = Table("being made", 0.0, {}, fitted)
-    guard = Guard(build_pipeline(config, system, table=table), registry.protocols_for(system.kind)[0])
+        with asking(system, args.model) if args.model is not None else nullcontext() as model:
+            rank = rows_of_lines(lines, model)
+            if args.model is not None and system.fingerprint is not None:
+                enrol_model(system, system.fingerprint, config.store.path, rank.inputs)
+            if args.fit is not None:
+                learn = rows_of_lines(_read(args.fit), model)
+            else:
+                learn, rank = parted(rank, rng, FIT_SHARE)
+            found = learnt(system, learn, model, config.rate_of(system), rng)
+            lines = lines_of_rows(found.asked(rank, model))
+    table = Table("being made", 0.0, {}, found.states, selection=found.selection)
+    guard = Guard(build_pipeline(config, system, table=table), protocols_of(system)[0])
     measured: list[Measured] = []
     for line in track(lines, "scoring benign data", console=Console(stderr=True), transient=True):
         measured.extend(v.measured for v in judged(guard, line) if v.measured is not None)
-    return measured, fitted
+    return measured, found
 
 
 def _read(source: str) -> list[Line]:
@@ -128,46 +131,6 @@ def _read(source: str) -> list[Line]:
         if line.error is not None:
             raise line.error
     return lines
-
-
-@dataclass(frozen=True, slots=True)
-class _Answered:
-    """Rows of shape ``(n, d)`` and, if known, what the model answered, ``(n, k)``."""
-
-    inputs: FloatArray
-    outputs: FloatArray | None
-
-    def parted(self, rng: np.random.Generator) -> tuple[_Answered, _Answered]:
-        """Return what to fit on and what to rank against: disjoint halves."""
-        order = rng.permutation(len(self.inputs))
-        first, second = np.split(order, [int(len(order) * FIT_SHARE)])
-        return self._at(first), self._at(second)
-
-    def lines(self) -> list[Line]:
-        """Return one line per row."""
-        outputs = self.outputs
-        return [
-            Line(i, row, {} if outputs is None else {"outputs": outputs[i : i + 1]})
-            for i, row in enumerate(self.inputs)
-        ]
-
-    def _at(self, where: npt.NDArray[np.int64]) -> _Answered:
-        return _Answered(self.inputs[where], None if self.outputs is None else self.outputs[where])
-
-
-def _answered(lines: Sequence[Line], system: System, model: str | None) -> _Answered:
-    try:
-        inputs = np.asarray([line.content for line in lines], dtype=np.float64).reshape(len(lines), -1)
-        given = [line.how.get("outputs") for line in lines]
-        known = all(g is not None for g in given)
-        outputs = np.asarray([np.asarray(g, dtype=np.float64).reshape(-1) for g in given]) if known else None
-    except (TypeError, ValueError) as error:
-        raise CalibrationError(
-            f"the rows are no rectangular table of numbers: {error}", hint="give rows of one length"
-        ) from error
-    if outputs is None and model is not None:
-        outputs = ask_model(system.upstream, model, inputs)
-    return _Answered(inputs, outputs)
 
 
 def _report(table: Table, held_out: Sequence[Realised], rate: float, out: Path, *, as_json: bool) -> None:
@@ -182,6 +145,7 @@ def _report(table: Table, held_out: Sequence[Realised], rate: float, out: Path, 
                 for cell, level in levels.items()
             },
             "held_out": [asdict(r) for r in held_out],
+            "selection": None if table.selection is None else msgspec.structs.asdict(table.selection),
         }
         print(json.dumps(body))
         return
@@ -207,4 +171,6 @@ def _report(table: Table, held_out: Sequence[Realised], rate: float, out: Path, 
             f"1 in {1 / rate:,.0f} needs {needed:,} benign messages per cell; "
             "until then Bartizan works at the certified rate."
         )
+    if table.selection is not None:
+        print_selection(console, table.selection)
     console.print(f"written to {out}")

@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="add the explanation")
     parser.epilog = (
         'lines: {"id", "text", "origin": "user"|"tool"|"web"}; {"id", "request", "response"?}; '
-        '{"id", "row", "outputs"?}. '
+        '{"id", "row", "outputs"?, "embedding"?}. '
         "Exit code 1 if anything would be blocked, 2 if a line could not be judged."
     )
 

@@ -117,20 +117,22 @@ def _line(raw: bytes, number: int) -> Line:
         return Line(name, data["request"], {"response": data.get("response")})
     if not isinstance(data["row"], list):
         return Line(name, None, error=ProtocolError(f"line {number}: row is not an array"))
-    return Line(name, data["row"], {"outputs": data.get("outputs")})
+    return Line(name, data["row"], {"outputs": data.get("outputs"), "embedding": data.get("embedding")})
 
 
 def _array(path: Path) -> Iterator[Line]:
     try:
         loaded = np.load(path, allow_pickle=False)
         rows = np.asarray(loaded["inputs"] if path.suffix == ".npz" else loaded, dtype=np.float64)
-        outputs = loaded["outputs"] if path.suffix == ".npz" and "outputs" in loaded else None
+        known = [k for k in ("outputs", "embedding") if path.suffix == ".npz" and k in loaded]
+        given = {k: np.asarray(loaded[k]) for k in known}
     except (ValueError, KeyError) as error:
         raise ConfigError(
-            f"{path} holds no numeric array: {error}", hint=".npz files need `inputs`, and may have `outputs`"
+            f"{path} holds no numeric array: {error}",
+            hint=".npz files need `inputs`, may have `outputs`, `embedding`",
         ) from error
     for i, row in enumerate(rows.reshape(len(rows), -1)):
-        yield Line(i, row, {} if outputs is None else {"outputs": outputs[i : i + 1]})
+        yield Line(i, row, {k: values[i : i + 1] for k, values in given.items()})
 
 
 def _csv(path: Path) -> Iterator[Line]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from types import TracebackType
@@ -10,33 +12,41 @@ import numpy as np
 from pyreqwest.client import SyncClient, SyncClientBuilder
 from pyreqwest.exceptions import PyreqwestError
 
-from bartizan.config import Upstream, secret
+from bartizan.config import System, Upstream, secret
 from bartizan.errors import CalibrationError, ProtocolError
+from bartizan.features.variants import Model
 from bartizan.protocols.inference_ask import Outputs, infer_body, model_path, read_inputs, read_outputs
-from bartizan.types import FloatArray
+from bartizan.types import FloatArray, Rows
 
 _BATCH = 256
 
 
-def ask_model(upstream: Upstream, model: str, inputs: FloatArray) -> FloatArray:
-    """Return the model's outputs, shape ``(n, k)``.
+@contextmanager
+def asking(system: System, model: str) -> Iterator[Model]:
+    """Yield what asks the model of this name at a system's upstream about rows, shape ``(n, d)``.
 
     Args:
-        upstream: Where the server is.
+        system: Its upstream, and the name of its embedding if it has one.
         model: The model's name there; it must take numeric tensors.
-        inputs: Shape ``(n, d)``.
 
     Raises:
-        CalibrationError: The server can't be reached or gives no usable answer.
+        CalibrationError: The server can't be reached, or (when asked) gives no usable answer.
     """
-    answers = []
-    with Endpoint(upstream, model) as endpoint:
-        for start in range(0, len(inputs), _BATCH):
-            outputs = endpoint.ask(inputs[start : start + _BATCH])
-            if not outputs.scores:
+    with Endpoint(system.upstream, model) as endpoint:
+
+        def ask(inputs: FloatArray) -> Rows:
+            starts = range(0, len(inputs), _BATCH)
+            found = [endpoint.ask(inputs[s : s + _BATCH], system.embedding_output) for s in starts]
+            if not all(f.scores for f in found):
                 raise CalibrationError(f"model {model!r} gives no numeric output", hint="leave --model out")
-            answers.append(outputs.values[:, : outputs.scores])
-    return np.concatenate(answers)
+            embedded = [f.embedding for f in found if f.embedding is not None]
+            return Rows(
+                inputs,
+                np.concatenate([f.values[:, : f.scores] for f in found]),
+                embedding=np.concatenate(embedded) if len(embedded) == len(found) else None,
+            )
+
+        yield ask
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,15 +94,19 @@ class Endpoint:
     ) -> None:
         self._client.__exit__(kind, error, trace)
 
-    def ask(self, rows: FloatArray) -> Outputs:
+    def ask(self, rows: FloatArray, embedding: str | None = None) -> Outputs:
         """Return everything numeric that the model answers to rows, shape ``(n, d)``.
+
+        Args:
+            rows: What it is asked about.
+            embedding: Name of the output that holds the rows' embedding, if there is one.
 
         Raises:
             CalibrationError: The server can't be reached or gives no usable answer.
         """
         try:
             answer = self._call("POST", f"{self._url}/infer", infer_body(self._inputs, rows))
-            return read_outputs(answer.headers, answer.body, len(rows))
+            return read_outputs(answer.headers, answer.body, len(rows), embedding=embedding)
         except ProtocolError as error:
             raise CalibrationError(f"model {self._model!r}: {error.message}", hint=error.hint) from error
 

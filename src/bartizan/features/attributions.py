@@ -32,14 +32,20 @@ def attributions_of(part: Part) -> FloatArray:
     return before[:, None] - after
 
 
-def evidence_of(part: Part) -> FloatArray:
-    """Return the same as :func:`attributions_of` in log-odds, where certainty is no ceiling.
+def pattern_of(part: Part) -> FloatArray:
+    """Return which groups hold the answer up, and which against it, whatever how much: ``(n, g)``.
+
+    The same as :func:`attributions_of` in log-odds, where certainty is no ceiling, each row
+    brought to length 1 in multiples of the even pattern (``1 / sqrt(g)``); 0 where no group
+    matters.
 
     Raises:
         Unavailable: As there.
     """
     before, after = (_log_odds(p) for p in _probabilities(part))
-    return before[:, None] - after
+    drops = before[:, None] - after
+    lengths = np.linalg.norm(drops, axis=1, keepdims=True) / np.sqrt(max(1, drops.shape[1]))
+    return np.asarray(drops / np.maximum(lengths, SMALLEST_SHARE))
 
 
 def _probabilities(part: Part) -> tuple[FloatArray, FloatArray]:

@@ -147,6 +147,10 @@ class Recipe:
         }
         return {kind: known[kind] for kind in kinds}
 
+    def rows_at_once(self, kinds: Iterable[str]) -> int:
+        """Return how many rows one call may ask about; 0 where even one is too wide."""
+        return min(MAX_ROWS, MAX_VALUES // max(1, self.columns * sum(self.counts(kinds).values())))
+
     def refusal(self, kinds: Iterable[str], inputs: FloatArray) -> str:
         """Return why rows can't be asked about again; empty if they can."""
         if inputs.ndim != 2 or inputs.shape[1] != self.columns:

@@ -13,7 +13,7 @@ import numpy as np
 from bartizan.errors import ProtocolError
 from bartizan.protocols.gathered import Gathered, upstream_error
 from bartizan.protocols.inference_message import MAX_NAME_CHARS, TensorReader, read_tree, split_head
-from bartizan.protocols.inference_rows import choose_answer
+from bartizan.protocols.inference_rows import choose_answer, matrix_of
 from bartizan.protocols.json_guard import encode_json
 from bartizan.protocols.limits import DEFAULT, Limits
 from bartizan.protocols.tensors import DATATYPES
@@ -43,10 +43,12 @@ class Outputs:
         values: Shape ``(n, k)``: the answer that detectors judge first, then all other tensors
             in the order of their names.
         scores: How many columns that answer has; 0 where the model gives labels only.
+        embedding: Shape ``(n, e)``: the tensor that was named as the rows' embedding.
     """
 
     values: FloatArray
     scores: int
+    embedding: FloatArray | None = None
 
 
 def model_path(model: str, version: str = "") -> str:
@@ -107,8 +109,10 @@ def infer_body(inputs: tuple[Input, ...], rows: FloatArray) -> bytes:
     return encode_json({"inputs": tensors})
 
 
-def read_outputs(headers: Mapping[str, str], body: bytes, n: int, limits: Limits = DEFAULT) -> Outputs:
-    """Return what a model answered to ``n`` rows.
+def read_outputs(
+    headers: Mapping[str, str], body: bytes, n: int, limits: Limits = DEFAULT, *, embedding: str | None = None
+) -> Outputs:
+    """Return what a model answered to ``n`` rows; ``embedding`` names a tensor that is no answer.
 
     Raises:
         ProtocolError: ``side="upstream"``: no answer of the protocol, or nothing numeric in it.
@@ -120,7 +124,7 @@ def read_outputs(headers: Mapping[str, str], body: bytes, n: int, limits: Limits
         tensors = TensorReader(gathered, limits, "outputs", tail, finite=False).read(tree.get("outputs"))
     except ProtocolError as error:
         raise upstream_error(error) from None
-    answer = choose_answer(tensors, n)
+    answer = choose_answer([t for t in tensors if t.name != embedding], n)
     others = [
         t.values.reshape(n, -1)
         for t in sorted(tensors, key=lambda t: t.name)
@@ -130,7 +134,9 @@ def read_outputs(headers: Mapping[str, str], body: bytes, n: int, limits: Limits
     found += [o for o in others if answer is None or not np.shares_memory(o, answer)]
     if not found:
         raise _unusable("the model gives no numeric output")
-    return Outputs(np.concatenate(found, axis=1), 0 if answer is None else answer.shape[1])
+    embedded = next((matrix_of(t) for t in tensors if t.name == embedding and t.rows == n), None)
+    scores = 0 if answer is None else answer.shape[1]
+    return Outputs(np.concatenate(found, axis=1), scores, embedded)
 
 
 def _input(entry: Any) -> Input:

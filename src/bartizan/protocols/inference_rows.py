@@ -48,7 +48,7 @@ def answered(part: Part, outputs: Sequence[Tensor], embedding: str | None = None
         part.rows.inputs,
         choose_answer([t for t in outputs if t.name != embedding], count),
         part.rows.columns,
-        embedding=next((_matrix(t) for t in outputs if t.name == embedding and t.rows == count), None),
+        embedding=next((matrix_of(t) for t in outputs if t.name == embedding and t.rows == count), None),
     )
     return Part(PartKind.ROWS, part.origin, part.path, rows=rows, name=part.name, digest=digest_rows(rows))
 
@@ -75,7 +75,8 @@ def choose_answer(outputs: Sequence[Tensor], n: int) -> FloatArray | None:
     return None if best is None else best[1]
 
 
-def _matrix(tensor: Tensor) -> FloatArray | None:
+def matrix_of(tensor: Tensor) -> FloatArray | None:
+    """Return a numeric tensor as one row per input, shape ``(n, k)``."""
     if tensor.values is None or not tensor.values.size:
         return None
     return tensor.values.reshape(tensor.rows, -1)

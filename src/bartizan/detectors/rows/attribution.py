@@ -9,7 +9,7 @@ from typing import Final
 import numpy as np
 
 from bartizan.errors import CalibrationError
-from bartizan.features.attributions import attributions_of, evidence_of
+from bartizan.features.attributions import attributions_of, pattern_of
 from bartizan.features.gaussian import Gaussians
 from bartizan.features.rows import (
     MAX_SCORE,
@@ -50,11 +50,12 @@ class _Fitted:
 class Attribution:
     """Scores how unusual the pattern of a row's attributions is for the class that it got.
 
-    Attributions are by occlusion, in log-odds (:mod:`bartizan.features.attributions`). The score
-    is the Mahalanobis distance of the row's pattern to the mean pattern of reference rows of the
-    answered class, with one covariance for all classes; to the nearest class where the answered
-    one had fewer than 6 reference rows. The occluded copies cost an extra model call. A row whose
-    answer is not a number scores :data:`~bartizan.features.rows.MAX_SCORE`.
+    Attributions are by occlusion (:mod:`bartizan.features.attributions`), in log-odds and brought
+    to one length, so that only their pattern counts. The score is the Mahalanobis distance of the
+    row's pattern to the mean pattern of reference rows of the answered class, with one covariance
+    for all classes; to the nearest class where the answered one had fewer than 6 reference rows.
+    The occluded copies cost an extra model call. A row whose answer is not a number scores
+    :data:`~bartizan.features.rows.MAX_SCORE`.
 
     References:
         Attributions betray adversarial rows: Yang et al., "ML-LOO: Detecting Adversarial
@@ -74,7 +75,7 @@ class Attribution:
         """
         part = Part(PartKind.ROWS, Origin.USER, rows=rows)
         try:
-            patterns = evidence_of(part)
+            patterns = pattern_of(part)
         except Unavailable as reason:
             raise CalibrationError(f"rows.attribution has nothing to learn from: {reason}") from reason
         if len(patterns) < 2:
@@ -104,7 +105,7 @@ class Attribution:
             Unavailable: The detector is not fitted; or the model's answers to the row or to its
                 copies are not known, or are no classification.
         """
-        fitted, patterns = self._required(), features.of_part(evidence_of, part)
+        fitted, patterns = self._required(), features.of_part(pattern_of, part)
         if patterns.shape[1] != fitted.gaussians.means.shape[1]:
             raise Unavailable("copies were not occluded in the reference's groups")
         answers = features.of_part(answers_of, part)
