@@ -32,6 +32,7 @@ def test_defaults_are_safe(tmp_path):
         ({"systems": [SYSTEM | {"passthrough": ["v1"]}]}, "passthrough"),
         ({"systems": [SYSTEM | {"passthrough": ["/v1/../admin"]}]}, "passthrough"),
         ({"limits": {"body_bytes": -1}}, "limits.body_bytes"),
+        ({"systems": [SYSTEM | {"fingerprint": {"model": "m"}}]}, "kind predict have a fingerprint"),
         ({"version": 2}, "version"),
     ],
 )

@@ -120,20 +120,24 @@ class Fingerprinting:
         return f"{said}; {self._trouble}" if self._trouble else said
 
     async def run(self) -> None:
-        """Check for ever. Trouble never leaves here: it is told by :meth:`status`."""
+        """Check for ever."""
         while True:
-            try:
-                await self._once()
-            except (_Unanswered, UpstreamError) as error:
-                self._unanswered += self._watch is not None
-                self._trouble = f"the last check failed: {error}"
-            except BartizanError as error:
-                self._inputs = ()
-                self._trouble = error.message
-            except Exception as error:  # noqa: BLE001 - it must never stop serving; it is said on /readyz
-                self._trouble = f"failed: {type(error).__name__}"
-                _LOG.exception("checking the model of %s failed", self._served.config.name)
+            await self.check()
             await asyncio.sleep(self._pause())
+
+    async def check(self) -> None:
+        """Enrol, or check once. Trouble never leaves here: it is told by :meth:`status`."""
+        try:
+            await self._once()
+        except (_Unanswered, UpstreamError) as error:
+            self._unanswered += self._watch is not None
+            self._trouble = f"the last check failed: {error}"
+        except BartizanError as error:
+            self._inputs = ()
+            self._trouble = error.message
+        except Exception as error:  # noqa: BLE001 - it must never stop serving; it is said on /readyz
+            self._trouble = f"failed: {type(error).__name__}"
+            _LOG.exception("checking the model of %s failed", self._served.config.name)
 
     async def _once(self) -> None:
         await asyncio.to_thread(self._load)
@@ -233,14 +237,12 @@ class Fingerprinting:
 
     async def _drive(self, asking: Asking[T]) -> T:
         answer: FloatArray | None = None
-        try:
-            while True:
-                rows, result = await asyncio.to_thread(_step, asking, answer)
-                if rows is None:
-                    return result[0]
-                answer = await self._ask(rows)
-        finally:
-            asking.close()
+        while True:
+            # Enrolment computes for a while; not on the event loop.
+            rows, result = await asyncio.to_thread(_step, asking, answer)
+            if rows is None:
+                return result[0]
+            answer = await self._ask(rows)
 
     async def _ask(self, rows: FloatArray) -> FloatArray:
         if not self._inputs:
