@@ -1,4 +1,4 @@
-"""The pages. Every handler reads, and none changes anything."""
+"""The pages. Every handler reads, and none changes anything: a form that does is the API's."""
 
 from __future__ import annotations
 
@@ -15,12 +15,14 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from bartizan.console import present, words
+from bartizan.console.alarms import principal_link
 from bartizan.console.charts import BINS, Count, histogram, traffic
 from bartizan.console.filters import PAGE, read_filters
 from bartizan.console.live import Live
 from bartizan.console.shapes import Gateway, Reads, System
 from bartizan.console.tail import tail
 from bartizan.console.text import visible
+from bartizan.console.watch_pages import WatchPages
 from bartizan.errors import LedgerError
 from bartizan.store import EventQuery
 from bartizan.store.merkle import leaf_hash
@@ -46,12 +48,18 @@ def routes(store: Reads, status: Callable[[], Gateway], clock: Callable[[], floa
         clock: Seconds since the epoch.
     """
     pages = Pages(store, status, clock, _environment())
+    watch = WatchPages(store, status, clock, pages.page)
     return [
         Route("/console/", pages.overview),
         Route("/console/live", pages.live),
         Route("/console/live/events", Live(store, clock).answer),
         Route("/console/events", pages.events),
         Route("/console/events/{id}", pages.exchange),
+        Route("/console/streams", watch.streams),
+        Route("/console/streams/{system}", watch.streams),
+        Route("/console/alarms", watch.alarms),
+        Route("/console/alarms/{id}", watch.alarm),
+        Route("/console/principals/{id:path}", watch.principal),
         Route("/console/calibration", pages.calibration),
         Route("/console/calibration/{system}", pages.calibration),
         Mount("/console/static", StaticFiles(packages=[("bartizan.console", "static")])),
@@ -109,7 +117,7 @@ class Pages:
         counts = [Count(float(b.minute), b.effect, b.count) for b in buckets]
         chart = traffic(counts, now - RANGES[name], now)
         stopped = sum(c.count for c in counts if c.effect > Effect.ALLOW)
-        return self._page(
+        return self.page(
             request,
             "overview.html",
             section="Overview",
@@ -128,7 +136,7 @@ class Pages:
     def live(self, request: Request) -> Response:
         """Show the newest exchanges; the page's own module keeps them coming."""
         events = self.store.events(EventQuery(limit=LIVE_ROWS))
-        return self._page(
+        return self.page(
             request,
             "live.html",
             section="Live",
@@ -141,7 +149,7 @@ class Pages:
         filters = read_filters(request.query_params)
         found = self.store.events(filters.query)
         gateway = self.status()
-        return self._page(
+        return self.page(
             request,
             "events.html",
             status=400 if filters.problems else 200,
@@ -160,11 +168,12 @@ class Pages:
         record = self.store.record(name) if len(name) <= MAX_ID else None
         if record is None:
             return self._missing(request, "Events", "There is no exchange with this id.")
-        return self._page(
+        return self.page(
             request,
             "exchange.html",
             section="Events",
             record=record,
+            principal=principal_link(record.principal.id),
             effect=record.effect.name.lower(),
             enforced=words.enforced(record.effect, record.enforced),
             unusual=words.one_in(record.p_value),
@@ -180,7 +189,7 @@ class Pages:
         system = next((s for s in systems if s.name == name), None)
         if system is None and name is not None:
             return self._missing(request, "Calibration", "There is no system with this name.")
-        return self._page(
+        return self.page(
             request,
             "calibration.html",
             section="Calibration",
@@ -214,9 +223,10 @@ class Pages:
         return {"problem": "", "index": proof.index, "size": proof.size, "leaf": leaf}
 
     def _missing(self, request: Request, section: str, words: str) -> Response:
-        return self._page(request, "missing.html", status=404, section=section, words=words)
+        return self.page(request, "missing.html", status=404, section=section, words=words)
 
-    def _page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+    def page(self, request: Request, template: str, *, status: int = 200, **values: Any) -> Response:
+        """Render a template."""
         signed_in = getattr(request.state, "by_cookie", False)
         text = self.templates.get_template(template).render(signed_in=signed_in, **values)
         return HTMLResponse(text, status)

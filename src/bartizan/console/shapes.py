@@ -9,7 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Protocol
 
-from bartizan.store import Bucket, Event, EventQuery, Proof, StoreHealth
+from bartizan.alarms import Alarm, Cause
+from bartizan.store import Bucket, Event, EventQuery, Proof, StoreHealth, StreamPoint
 from bartizan.types import Mode, Record
 
 
@@ -22,6 +23,25 @@ class Reads(Protocol):
 
     def record(self, id: str) -> Record | None:
         """Return one exchange."""
+        ...
+
+    def alarms(
+        self,
+        system: str | None = None,
+        cause: Cause | None = None,
+        principal: str | None = None,
+        since: float | None = None,
+        limit: int = 50,
+    ) -> list[Alarm]:
+        """Return alarms as they were told last, newest first."""
+        ...
+
+    def alarm_tellings(self, id: str, limit: int = 50) -> list[Alarm]:
+        """Return an alarm each time it was told, the last time first."""
+        ...
+
+    def stream_points(self, system: str, since: float, until: float) -> list[StreamPoint]:
+        """Return the minutes of a system's streams, oldest first."""
         ...
 
     def traffic(self, since: float, until: float, system: str | None = None) -> list[Bucket]:
@@ -91,6 +111,58 @@ class DetectorState(Protocol):
     def faults(self) -> int: ...  # noqa: D102
 
 
+class Contained(Protocol):
+    """A principal that an alarm contained."""
+
+    @property
+    def principal(self) -> str: ...  # noqa: D102
+    @property
+    def measure(self) -> str: ...  # noqa: D102
+    @property
+    def pending(self) -> str: ...  # noqa: D102
+    @property
+    def cause(self) -> str: ...  # noqa: D102
+    @property
+    def alarm(self) -> str: ...  # noqa: D102
+    @property
+    def since(self) -> float: ...  # noqa: D102
+    @property
+    def starts_by(self) -> float: ...  # noqa: D102
+    @property
+    def until(self) -> float | None: ...  # noqa: D102
+
+
+class Watch(Protocol):
+    """How one system is watched."""
+
+    @property
+    def baseline(self) -> str: ...  # noqa: D102
+    @property
+    def promise(self) -> str: ...  # noqa: D102
+    @property
+    def refused(self) -> str: ...  # noqa: D102
+    @property
+    def events(self) -> int: ...  # noqa: D102
+    @property
+    def queued(self) -> int: ...  # noqa: D102
+    @property
+    def dropped(self) -> int: ...  # noqa: D102
+    @property
+    def unfit(self) -> int: ...  # noqa: D102
+    @property
+    def why_unfit(self) -> str: ...  # noqa: D102
+    @property
+    def problem(self) -> str: ...  # noqa: D102
+    @property
+    def alarms(self) -> int: ...  # noqa: D102
+    @property
+    def contained(self) -> Sequence[Contained]: ...  # noqa: D102
+    @property
+    def let_go(self) -> int: ...  # noqa: D102
+    @property
+    def enforcing(self) -> bool: ...  # noqa: D102
+
+
 class System(Protocol):
     """One protected system."""
 
@@ -110,6 +182,8 @@ class System(Protocol):
     def cells(self) -> Sequence[Cell]: ...  # noqa: D102
     @property
     def detectors(self) -> Sequence[DetectorState]: ...  # noqa: D102
+    @property
+    def watch(self) -> Watch | None: ...  # noqa: D102
 
 
 class Gateway(Protocol):

@@ -8,11 +8,19 @@ import pytest
 from msgspec.structs import replace
 from starlette.testclient import TestClient
 
+from bartizan.alarms import Alarm, Answer, Cause, Ground, StreamShare
 from bartizan.console.routes import routes
 from bartizan.errors import LedgerError
 from bartizan.gateway.admin import build_admin
-from bartizan.gateway.status import CellStatus, DetectorStatus, GatewayStatus, SystemStatus
-from bartizan.store import Bucket, Event, Proof, StoreHealth
+from bartizan.gateway.status import (
+    CellStatus,
+    ContainedStatus,
+    DetectorStatus,
+    GatewayStatus,
+    SystemStatus,
+    WatchStatus,
+)
+from bartizan.store import Bucket, Event, Proof, StoreHealth, StreamPoint
 from bartizan.types import (
     Coverage,
     Effect,
@@ -46,6 +54,8 @@ class MemoryStore:
 
     def __init__(self) -> None:
         self.kept: list[Record] = []
+        self.told: list[Alarm] = []
+        self.points: list[StreamPoint] = []
         self.p: list[float] = []
         self.sealed = True
 
@@ -71,6 +81,24 @@ class MemoryStore:
     def record(self, id):
         return next((r for r in self.kept if r.id == id), None)
 
+    def alarms(self, system=None, cause=None, principal=None, since=None, limit=50):
+        last = {a.id: a for a in self.told}
+        found = [
+            a
+            for a in reversed(last.values())
+            if system in (None, a.system)
+            and cause in (None, a.cause)
+            and (principal is None or principal in a.principals)
+            and (since is None or a.time >= since)
+        ]
+        return found[:limit]
+
+    def alarm_tellings(self, id, limit=50):
+        return [a for a in reversed(self.told) if a.id == id][:limit]
+
+    def stream_points(self, system, since, until):
+        return [p for p in self.points if p.system == system and since - 60 < p.minute < until]
+
     def traffic(self, since, until, system=None):
         counts = Counter(
             (int(r.time // 60 * 60), r.effect)
@@ -88,7 +116,7 @@ class MemoryStore:
     def prove(self, id):
         if not self.sealed:
             raise LedgerError("the record is not under a checkpoint yet")
-        index = next(i for i, r in enumerate(self.kept) if r.id == id)
+        index = next(i for i, r in enumerate([*self.kept, *self.told]) if r.id == id)
         return Proof(id, index, len(self.kept), "{}", ("ab" * 32,), "note")
 
     def health(self):
@@ -201,6 +229,62 @@ def hostile_record(id: str = "ex-hostile") -> Record:
     )
 
 
+def sample_alarm(id: str = "al-attack", **changes) -> Alarm:
+    base = Alarm(
+        id=id,
+        system="fraud",
+        time=NOW - 600,
+        index=12_345,
+        cause=Cause.ATTACK,
+        onset=NOW - 900,
+        onset_index=12_000,
+        streams=(StreamShare("input.amount", 0.75, "higher"), StreamShare("output.class", 0.25, "'deny'")),
+        principals=("key-1", PAYLOAD),
+        grounds=(
+            Ground("global", Answer.YES, 0.0, "the evidence reached 1 in 1,000,000 events"),
+            Ground("local", Answer.YES, 0.01, "2 of 50 principals differ", 0.0004),
+            Ground("search", Answer.NO, 0.0, PAYLOAD),
+            Ground("trusted", Answer.UNKNOWN, 0.0, "there is no trusted source"),
+        ),
+        log_evidence=14.25,
+        error=0.01,
+        promise="at most 1 false alarm per 1,000,000 events is expected",
+        advice="Contain the principals named here.",
+    )
+    return replace(base, **changes)
+
+
+def sample_points() -> list[StreamPoint]:
+    """Two hours of three streams; the first two rise until an alarm sets them back."""
+    points = []
+    for i in range(120):
+        minute = int(NOW // 60) * 60 - 60 * (120 - i)
+        rising = 15.0 * max(0, i - 95) / 15 if i <= 110 else 0.0
+        for name, height in (("all streams", rising), ("input.amount", rising * 1.05), ("missing", 0.3)):
+            points.append(StreamPoint("fraud", name, minute, height, height + 0.1, 13.8, i / 100, 50))
+    return points
+
+
+def sample_watch() -> WatchStatus:
+    return WatchStatus(
+        baseline="ba5e" * 16,
+        promise="at most 1 false alarm per 1,000,000 events is expected",
+        events=6000,
+        queued=3,
+        dropped=7,
+        unfit=2,
+        why_unfit="the stream lacks " + PAYLOAD,
+        alarms=4,
+        contained=(
+            ContainedStatus("key-1", "none", "hold", "attack", "al-attack", NOW - 600, NOW + 30, None),
+            ContainedStatus(PAYLOAD, "hold", "hold", "attack", "al-attack", NOW - 600, NOW - 500, NOW + 3000),
+            ContainedStatus("", "hold", "hold", "model changed", "al-swap", NOW - 60, NOW - 60, None),
+        ),
+        let_go=1,
+        enforcing=True,
+    )
+
+
 def sample_status() -> GatewayStatus:
     cells = (
         CellStatus(
@@ -238,6 +322,7 @@ def sample_status() -> GatewayStatus:
                 ("open-inference",),
                 1e-2,
                 (generic,),
+                watch=sample_watch(),
             ),
         ),
         in_flight=2,
@@ -249,6 +334,13 @@ def store() -> MemoryStore:
     store = MemoryStore()
     store.kept = [plain_record(f"ex-{i}", time=NOW - 3000 + i) for i in range(120)]
     store.kept.append(hostile_record())
+    store.points = sample_points()
+    store.told = [
+        sample_alarm(cause=Cause.UNDETERMINED, principals=()),
+        sample_alarm("al-swap", cause=Cause.MODEL_CHANGED, streams=(), principals=(), time=NOW - 60),
+        sample_alarm(crossings=3),
+        sample_alarm("al-drift", cause=Cause.BENIGN_DRIFT, time=NOW - 50_000, onset_index=-1, promise=""),
+    ]
     store.p = [(i + 1) / 400 for i in range(400)]
     return store
 
