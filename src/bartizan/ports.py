@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeVar, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar, runtime_checkable
 
 from bartizan.types import (
     DetectorSpec,
@@ -17,6 +17,9 @@ from bartizan.types import (
     Rows,
     Scores,
 )
+
+if TYPE_CHECKING:
+    from bartizan.features.sessions import Session
 
 T = TypeVar("T")
 
@@ -77,6 +80,25 @@ class RowsFittable(Protocol):
 
     def with_state(self, state: Mapping[str, FloatArray]) -> Detector:
         """Return a detector that scores with a fitted state."""
+        ...
+
+
+class SequenceDetector(Protocol):
+    """Scores what one client asked in one session, taken together; never decides.
+
+    Guarantees that every implementation gives, checked by ``tests/contract``: same session, same
+    score (no state, no clock, no randomness); a finite score and a summary for every session,
+    the empty one included; constant time.
+    """
+
+    spec: DetectorSpec
+
+    def score(self, session: Session) -> float:
+        """Return how strange the session is; larger is stranger."""
+        ...
+
+    def evidence(self, session: Session) -> Evidence:
+        """Say what was seen. Called only for sessions that matter."""
         ...
 
 

@@ -8,10 +8,12 @@ from importlib.metadata import EntryPoint, entry_points
 from typing import Any, cast
 
 from bartizan.errors import ExtensionError
-from bartizan.ports import Detector, WireProtocol
+from bartizan.ports import Detector, SequenceDetector, WireProtocol
 from bartizan.protocols.limits import DEFAULT, Limits
 
 DETECTORS = "bartizan.detectors"
+SEQUENCE = "sequence."
+"""Detectors whose names begin so judge sessions, never one interaction."""
 PROTOCOLS = "bartizan.protocols"
 
 _KINDS = {"chat": "text.", "predict": "rows."}
@@ -51,6 +53,16 @@ def detector(name: str, options: Mapping[str, Any] | None = None) -> Detector:
     if made.spec.name != name:
         raise ExtensionError(f"detector {name!r} calls itself {made.spec.name!r}", hint="fix its entry point")
     return cast("Detector", made)
+
+
+def sequence_detectors() -> tuple[SequenceDetector, ...]:
+    """Load every registered detector of sequences, in the order of their names.
+
+    Raises:
+        ExtensionError: One does not load.
+    """
+    found = (n for n in names(DETECTORS) if n.startswith(SEQUENCE))
+    return tuple(cast("SequenceDetector", detector(n)) for n in found)
 
 
 def protocol(name: str, limits: Limits = DEFAULT) -> WireProtocol:

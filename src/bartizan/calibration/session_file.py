@@ -1,0 +1,141 @@
+"""Session tables as bytes."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import msgspec
+import numpy as np
+
+from bartizan.calibration.contrast import Contrast
+from bartizan.calibration.sessions import SessionTable
+from bartizan.calibration.table import Reference
+from bartizan.errors import CalibrationError
+from bartizan.features.sketch import Scale
+from bartizan.stats.conformal import Ranking
+from bartizan.types import FloatArray
+
+FORMAT = 1
+
+_Array = tuple[list[int], bytes]
+
+
+class _RankingData(msgspec.Struct, array_like=True):
+    knots: bytes
+    at_least: bytes
+    above: bytes
+    n: int
+    tail: float = 0.0
+
+
+class _TableData(msgspec.Struct):
+    format: int
+    name: str
+    created: float
+    centre: bytes
+    spread: bytes
+    unit: float
+    near: float
+    law: list[float]
+    references: dict[str, list[_RankingData | None]]
+    contrast: dict[str, _Array] | None
+    statistics: _RankingData
+    kinds: dict[str, _RankingData]
+    versions: dict[str, str]
+    power: dict[str, tuple[float, float]]
+
+
+def encode(table: SessionTable) -> bytes:
+    """Return a table as bytes; the same table always gives the same bytes."""
+    scale, contrast = table.scale, table.contrast
+    raw = _TableData(
+        FORMAT,
+        table.name,
+        table.created,
+        np.asarray(scale.centre, "<f8").tobytes(),
+        np.asarray(scale.spread, "<f8").tobytes(),
+        scale.unit,
+        scale.near,
+        list(scale.law),
+        {
+            name: [None if r is None else _pack(r.ranking, r.tail) for r in by_length]
+            for name, by_length in table.references.items()
+        },
+        None if contrast is None else {name: _array(values) for name, values in contrast.state().items()},
+        _pack(table.statistics),
+        {kind: _pack(ranking) for kind, ranking in table.kinds.items()},
+        dict(table.versions),
+        dict(table.power),
+    )
+    return msgspec.msgpack.Encoder(order="deterministic").encode(raw)
+
+
+def decode(data: bytes) -> SessionTable:
+    """Read a table back; its digest is the SHA-256 of the bytes.
+
+    Raises:
+        CalibrationError: The bytes are no table of sessions of this format.
+    """
+    try:
+        return _table(msgspec.msgpack.decode(data, type=_TableData), data)
+    except (msgspec.MsgspecError, ValueError, KeyError, TypeError, IndexError) as error:
+        raise CalibrationError(
+            f"not a calibration of sessions: {error}", hint="simulate benign sessions again"
+        ) from error
+
+
+def identified(table: SessionTable) -> SessionTable:
+    """Return a table with its digest."""
+    return replace(table, digest=hashlib.sha256(encode(table)).hexdigest())
+
+
+def _table(raw: _TableData, data: bytes) -> SessionTable:
+    if raw.format != FORMAT:
+        raise ValueError(f"format {raw.format} is not {FORMAT}")
+    centre, spread = np.frombuffer(raw.centre, "<f8"), np.frombuffer(raw.spread, "<f8")
+    if centre.shape != spread.shape:
+        raise ValueError("scales of different length")
+    contrast = None
+    if raw.contrast is not None:
+        arrays = {name: np.frombuffer(b, "<f8").reshape(s) for name, (s, b) in raw.contrast.items()}
+        contrast = Contrast.of_state(arrays)
+    return SessionTable(
+        raw.name,
+        raw.created,
+        Scale(centre, spread, raw.unit, raw.near, tuple(raw.law)),
+        {
+            name: tuple(None if r is None else Reference(_unpack(r), r.tail) for r in by_length)
+            for name, by_length in raw.references.items()
+        },
+        contrast,
+        _unpack(raw.statistics),
+        {kind: _unpack(ranking) for kind, ranking in raw.kinds.items()},
+        raw.versions,
+        raw.power,
+        hashlib.sha256(data).hexdigest(),
+    )
+
+
+def _array(values: FloatArray) -> _Array:
+    return list(values.shape), np.ascontiguousarray(values, "<f8").tobytes()
+
+
+def _pack(ranking: Ranking, tail: float = 0.0) -> _RankingData:
+    return _RankingData(
+        np.asarray(ranking.knots, "<f8").tobytes(),
+        np.asarray(ranking.at_least, "<i8").tobytes(),
+        np.asarray(ranking.above, "<i8").tobytes(),
+        ranking.n,
+        tail,
+    )
+
+
+def _unpack(data: _RankingData) -> Ranking:
+    knots, at_least, above = (
+        tuple(np.frombuffer(b, d).tolist())
+        for b, d in ((data.knots, "<f8"), (data.at_least, "<i8"), (data.above, "<i8"))
+    )
+    if not len(knots) == len(at_least) == len(above):
+        raise ValueError("ranking columns of different length")
+    return Ranking(knots, at_least, above, data.n)

@@ -1,0 +1,394 @@
+"""What is remembered of one session: a bounded ring of queries and running sums over them.
+
+A *chain* is a set of queries of which each is near to an earlier one. A client that explains
+an answer sends a cloud around one row, and the order inside the cloud means nothing; a client
+that searches decides each query by the answers before it, and the order means everything. So
+most sums here are *sequential ranks*: how a query compares with the kept ones of its own
+chain. Whatever the cloud looks like, they average to nothing when its order is exchangeable.
+
+References:
+    Sequential ranks: Barndorff-Nielsen, *Ann. Math. Stat.* 34 (1963); records: Renyi (1962).
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from bartizan.features.sketch import DISTANCE_EDGES, SingleArray
+from bartizan.types import FloatArray, Value
+
+RING: Final = 64
+"""Queries kept of a session."""
+
+MAX_QUERIES: Final = 1024
+"""Queries of a session; the next one begins another."""
+
+SAME: Final = 1e-6
+"""Sketches this close, in units, are the same row again."""
+
+CELLS: Final = 4096
+"""Places in which a session marks the cells it visited."""
+
+MAX_ACCOUNTS: Final = 16
+"""Accounts remembered of one session."""
+
+MAX_CLASSES: Final = 256
+"""Classes counted one by one; the others count as one."""
+
+DEEPEST_FLIP: Final = 8.0
+"""A change of answer between nearest rows counts at most this much, in natural-log units."""
+
+SMALLEST_SHARE: Final = 1e-9
+"""Probabilities below this are this, in logarithms."""
+
+MEMORY: Final = 0.97
+"""Share of the accumulated step that is left after another one."""
+
+FEW: Final = 3
+"""A rank among fewer queries says nothing."""
+
+CONFIDENT: Final = 0.95
+"""Confidence from which an answer counts as one that the model is sure of."""
+
+_QUANTITIES = 3
+_FIRST_ROOM = 8
+
+
+class Session(Value, frozen=True, gc=False):
+    """A session as numbers: all that detectors see of it.
+
+    Attributes:
+        queries: How many queries.
+        repeats: Queries that were exact copies of a kept one.
+        near: Queries near to an earlier one, but not the same.
+        sure: Near queries and repeats on which the model was confident.
+        longest: Queries of the longest chain.
+        flips: Near queries that the model answered differently from their nearest one.
+        flip_depth: Sum over flips of how much nearer than near the pair was, natural logarithm.
+        records: Margins lower than any before in their chain, less those that chance gives.
+        record_variance: Variance of that number in an exchangeable order.
+        ranked: How many sequential ranks there are.
+        margin_trend: Sum of sequential ranks of the margin, each in [-1, 1].
+        reach_trend: Sum of sequential ranks of the distance to the chain's first query.
+        step_trend: Sum of sequential ranks of the distance to the nearest query.
+        rank_variance: Variance of each of those sums in an exchangeable order.
+        persistence: Squared length of the sum of recent steps over the sum of their squares.
+        turn: Sum of cosines between consecutive steps.
+        turns: How many cosines.
+        cells: How many different cells were visited.
+        classes: How often each class was the answer, most first.
+        known_classes: How many classes the model has; 0 if its answers are no classification.
+        distances: How many neighbour distances fell into each bin.
+        law: Share of benign neighbour distances in each bin.
+        seconds: Time between the first and the last query.
+        accounts: How many accounts sent the queries.
+    """
+
+    queries: int
+    repeats: int
+    near: int
+    sure: int
+    longest: int
+    flips: int
+    flip_depth: float
+    records: float
+    record_variance: float
+    ranked: int
+    margin_trend: float
+    reach_trend: float
+    step_trend: float
+    rank_variance: float
+    persistence: float
+    turn: float
+    turns: int
+    cells: int
+    classes: tuple[int, ...]
+    known_classes: int
+    distances: tuple[int, ...]
+    law: tuple[float, ...]
+    seconds: float
+    accounts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the model answered to one row.
+
+    Attributes:
+        label: The most likely class.
+        confidence: Its probability.
+        logs: Natural logarithms of the probabilities, up to a common constant.
+    """
+
+    label: int
+    confidence: float
+    logs: list[float]
+
+    def margin(self, label: int) -> float:
+        """Return the lead of a class over the best other one, in natural-log units."""
+        logs = self.logs
+        if label >= len(logs):
+            return 0.0
+        if label != self.label:
+            return logs[label] - logs[self.label]
+        mine, logs[label] = logs[label], -math.inf
+        best = max(logs)
+        logs[label] = mine
+        return mine - best
+
+
+def read_answer(outputs: FloatArray | None) -> Answer | None:
+    """Read one row of a model's outputs as probabilities or logits.
+
+    The rules are those of :func:`bartizan.features.rows.read_answers`.
+
+    Args:
+        outputs: Shape ``(k,)``.
+
+    Returns:
+        ``None`` if there is no answer, it is not made of numbers, or is no classification.
+    """
+    if outputs is None:
+        return None
+    values: list[float] = outputs.tolist()
+    if len(values) == 1 and 0.0 <= values[0] <= 1.0:
+        values = [1.0 - values[0], values[0]]
+    if len(values) < 2:
+        return None
+    total, top = sum(values), max(values)
+    if not math.isfinite(total):
+        return None
+    label = values.index(top)
+    if abs(total - 1.0) <= 0.02 and min(values) >= 0.0:
+        log = math.log
+        return Answer(label, top, [log(v) if v > SMALLEST_SHARE else log(SMALLEST_SHARE) for v in values])
+    exp = math.exp
+    return Answer(label, 1.0 / sum(exp(max(v - top, -700.0)) for v in values), values)
+
+
+class Chain:
+    """Queries that hang together."""
+
+    __slots__ = ("best", "id", "label", "length", "origin")
+
+    def __init__(self, number: int, origin: SingleArray, label: int, margin: float) -> None:
+        self.id = number
+        self.origin = origin
+        self.label = label
+        self.best = margin
+        self.length = 1
+
+
+class State:
+    """The memory of one session; grows to its bound and no further."""
+
+    __slots__ = (
+        "_bloom",
+        "_chain_ids",
+        "_chains",
+        "_quantities",
+        "_ring",
+        "_step",
+        "_steps",
+        "_steps_squared",
+        "accounts",
+        "began",
+        "cells",
+        "class_counts",
+        "distances",
+        "flip_depth",
+        "flips",
+        "known_classes",
+        "labels",
+        "last",
+        "law",
+        "longest",
+        "near",
+        "near_distance",
+        "next_chain",
+        "queries",
+        "rank_variance",
+        "ranked",
+        "record_variance",
+        "records",
+        "repeats",
+        "sure",
+        "trend",
+        "turn",
+        "turns",
+        "written",
+    )
+
+    def __init__(self, width: int, near_distance: float, law: tuple[float, ...], time: float) -> None:
+        self.near_distance = near_distance
+        self.law = law
+        self.began = self.last = time
+        self.accounts: list[str] = []
+        self.queries = self.repeats = self.near = self.sure = self.flips = self.ranked = self.turns = 0
+        self.longest = self.cells = self.known_classes = self.written = self.next_chain = self._bloom = 0
+        self.flip_depth = self.records = self.record_variance = self.rank_variance = self.turn = 0.0
+        self.trend = [0.0] * _QUANTITIES
+        self.class_counts: dict[int, int] = {}
+        self.distances = [0] * (len(DISTANCE_EDGES) + 1)
+        self.labels: list[int] = []
+        self._ring: SingleArray = np.empty((_FIRST_ROOM, width), np.float32)
+        self._quantities: FloatArray = np.zeros((_FIRST_ROOM, _QUANTITIES))
+        self._chain_ids = np.zeros(_FIRST_ROOM, np.int64)
+        self._chains: list[Chain] = []
+        self._step: SingleArray | None = None
+        self._steps = np.zeros(width, np.float32)
+        self._steps_squared = 0.0
+
+    @property
+    def filled(self) -> int:
+        """How many queries the ring holds."""
+        return min(self.written, RING)
+
+    def nearest(self, sketch: SingleArray) -> tuple[int, float]:
+        """Return where in the ring the nearest query is and how far; infinitely far if there is none."""
+        filled = self.filled
+        if not filled:
+            return -1, math.inf
+        apart = self._ring[:filled] - sketch
+        squared = np.einsum("nd,nd->n", apart, apart)
+        index = int(squared.argmin())
+        return index, math.sqrt(squared[index])
+
+    def add(
+        self,
+        sketch: SingleArray,
+        cell: int,
+        answer: Answer | None,
+        account: str,
+        time: float,
+        nearest: tuple[int, float],
+    ) -> None:
+        """Take in one query.
+
+        Args:
+            sketch: The row's sketch.
+            cell: The cell in which it lies.
+            answer: What the model answered, if known.
+            account: Who asked.
+            time: When, seconds since the epoch.
+            nearest: What :meth:`nearest` says of the sketch.
+        """
+        self.queries += 1
+        self.last = time
+        if account not in self.accounts and len(self.accounts) < MAX_ACCOUNTS:
+            self.accounts.append(account)
+        label, sure = -1, False
+        if answer is not None:
+            label, sure = answer.label, answer.confidence >= CONFIDENT
+            self.known_classes = len(answer.logs)
+            counted = min(label, MAX_CLASSES)
+            self.class_counts[counted] = self.class_counts.get(counted, 0) + 1
+        mark = 1 << cell % CELLS
+        if not self._bloom & mark:
+            self._bloom |= mark
+            self.cells += 1
+        index, distance = nearest
+        if distance <= SAME:
+            self.repeats += 1
+            self.sure += sure
+            return
+        if index >= 0:
+            self.distances[bisect_right(DISTANCE_EDGES, distance)] += 1
+        if distance > self.near_distance:
+            margin = answer.margin(label) if answer is not None else 0.0
+            chain = Chain(self.next_chain, sketch, label, margin)
+            self.next_chain += 1
+            self._keep(sketch, label, chain, (margin, 0.0, distance if index >= 0 else 0.0))
+            return
+        self.near += 1
+        self.sure += sure
+        self._extend(sketch, answer, label, index, distance)
+
+    def _extend(
+        self, sketch: SingleArray, answer: Answer | None, label: int, index: int, distance: float
+    ) -> None:
+        """Take in a query that is near to the one at ``index``."""
+        chain = self._chains[index]
+        chain.length += 1
+        self.longest = max(self.longest, chain.length)
+        if label != self.labels[index]:
+            self.flips += 1
+            self.flip_depth += min(math.log(self.near_distance / distance), DEEPEST_FLIP)
+        margin = answer.margin(chain.label) if answer is not None and chain.label >= 0 else 0.0
+        chance = 1.0 / chain.length
+        self.records -= chance
+        self.record_variance += chance * (1.0 - chance)
+        if margin < chain.best:
+            chain.best = margin
+            self.records += 1.0
+        step = sketch - self._ring[index]
+        self._steps = MEMORY * self._steps + step
+        self._steps_squared = MEMORY * MEMORY * self._steps_squared + distance * distance
+        away = sketch - chain.origin
+        values = (margin, math.sqrt(away @ away), distance)
+        self._rank(chain, values)
+        self._keep(sketch, label, chain, values)
+
+    def _rank(self, chain: Chain, values: tuple[float, float, float]) -> None:
+        filled = self.filled
+        mine = self._chain_ids[:filled] == chain.id
+        among = int(np.count_nonzero(mine))
+        if among < FEW:
+            return
+        above = np.sign(np.array(values) - self._quantities[:filled])
+        for k, total in enumerate((mine @ above).tolist()):
+            self.trend[k] += total / among
+        self.ranked += 1
+        self.rank_variance += (among + 2) / (3 * among)
+
+    def _keep(
+        self, sketch: SingleArray, label: int, chain: Chain, values: tuple[float, float, float]
+    ) -> None:
+        """Write a query into the ring, over the oldest if it is full."""
+        place = self.written % RING
+        if place == len(self._ring) < RING:
+            room = min(RING, 2 * len(self._ring))
+            self._ring = np.resize(self._ring, (room, self._ring.shape[1]))
+            self._quantities = np.resize(self._quantities, (room, _QUANTITIES))
+            self._chain_ids = np.resize(self._chain_ids, room)
+        self._ring[place] = sketch
+        self._quantities[place] = values
+        self._chain_ids[place] = chain.id
+        if self.written < RING:
+            self.labels.append(label)
+            self._chains.append(chain)
+        else:
+            self.labels[place] = label
+            self._chains[place] = chain
+        self.written += 1
+        self._turn(place)
+
+    def _turn(self, place: int) -> None:
+        """Compare the way from the query before to this one with the way before that."""
+        if self.written < 2:
+            return
+        step = self._ring[place] - self._ring[place - 1 if place else RING - 1]
+        before, self._step = self._step, step
+        if before is not None:
+            lengths = math.sqrt(float(step @ step) * float(before @ before))
+            if lengths > 0.0:
+                self.turn += float(step @ before) / lengths
+                self.turns += 1
+
+    def view(self) -> Session:
+        """Return the session as numbers."""
+        squared = self._steps_squared
+        margin, reach, step = self.trend
+        return Session(
+            self.queries, self.repeats, self.near, self.sure, self.longest, self.flips, self.flip_depth,
+            self.records, self.record_variance, self.ranked, margin, reach, step, self.rank_variance,
+            float(self._steps @ self._steps) / squared if squared > 0.0 else 1.0,
+            self.turn, self.turns, self.cells,
+            tuple(sorted(self.class_counts.values(), reverse=True)), self.known_classes,
+            tuple(self.distances), self.law, self.last - self.began, len(self.accounts),
+        )  # fmt: skip
