@@ -10,7 +10,9 @@ from typing import Final
 import msgspec
 import numpy as np
 
-from bartizan.alarms import Events
+from bartizan.calibration import session_file
+from bartizan.calibration.sessions import SessionTable
+from bartizan.cli.benign_sessions import learn_from_principals
 from bartizan.cli.recorded.convert import Converter
 from bartizan.cli.recorded.formats import Block
 from bartizan.cli.recorded.problems import Tally
@@ -25,6 +27,8 @@ from bartizan.monitoring.stored import decode, encode
 FORMAT: Final = "bartizan-watch"
 VERSION: Final = 1
 MAX_BYTES: Final = 2**28
+SKETCH_KEY: Final = b"bartizan watch"
+"""Sessions are sketched with another key when they are watched: what is learnt does not depend on it."""
 _INPUT: Final = "input."
 _GROUPED: Final = "input.mean of "
 
@@ -37,13 +41,13 @@ class Learnt:
         schema: How recordings of the system are read.
         baseline: The law of its benign stream.
         notes: What was decided on the way, a sentence each.
-        events: The benign events, where they were read just now.
+        sessions: What benign sessions look like, where that is known.
     """
 
     schema: Schema
     baseline: Baseline
     notes: list[str] = field(default_factory=list)
-    events: Events | None = None
+    sessions: SessionTable | None = None
 
 
 class _Saved(msgspec.Struct):
@@ -51,6 +55,7 @@ class _Saved(msgspec.Struct):
     version: int
     schema: Schema
     baseline: bytes
+    sessions: bytes = b""
 
 
 def is_recording(source: str) -> bool:
@@ -64,6 +69,7 @@ def learn_from(
     settings: Settings,
     *,
     arrival_order: bool,
+    sessions: bool,
     rng: np.random.Generator,
     shown: Callable[[Iterable[Block], str], Iterable[Block]],
 ) -> Learnt:
@@ -74,6 +80,7 @@ def learn_from(
         options: What the user said about columns.
         settings: What is to be promised.
         arrival_order: Whether events may go back in time.
+        sessions: Whether to learn what benign sessions look like, too.
         rng: Breaks ties.
         shown: Shows the progress of reading, under a name.
 
@@ -91,7 +98,13 @@ def learn_from(
     notes += [*converter.notes, *tally.report()]
     # As old as the newest event in it: the same recording and seed give the same baseline.
     baseline = learn(events, name=recording.name, created=float(events.times[-1]), rng=rng, settings=settings)
-    return Learnt(schema, baseline, notes, events)
+    table = None
+    if sessions:
+        table, said = learn_from_principals(
+            events, key=SKETCH_KEY, name=recording.name, created=baseline.created, rng=rng
+        )
+        notes.append(said)
+    return Learnt(schema, baseline, notes, table)
 
 
 def save(learnt: Learnt, path: Path) -> None:
@@ -104,7 +117,8 @@ def save(learnt: Learnt, path: Path) -> None:
         raise CalibrationError(
             f"{path} would be taken for a recording", hint="choose another ending, such as .baseline"
         )
-    saved = _Saved(FORMAT, VERSION, learnt.schema, encode(learnt.baseline))
+    sessions = b"" if learnt.sessions is None else session_file.encode(learnt.sessions)
+    saved = _Saved(FORMAT, VERSION, learnt.schema, encode(learnt.baseline), sessions)
     try:
         path.write_bytes(msgspec.msgpack.encode(saved))
     except OSError as error:
@@ -136,7 +150,8 @@ def load(path: Path, options: Options) -> Learnt:
         raise CalibrationError(
             f"{path} has version {saved.version}, not {VERSION}", hint="learn it again with this version"
         )
-    return Learnt(saved.schema, decode(saved.baseline))
+    sessions = session_file.decode(saved.sessions) if saved.sessions else None
+    return Learnt(saved.schema, decode(saved.baseline), sessions=sessions)
 
 
 def _bare(path: Path, data: bytes, options: Options) -> Learnt:

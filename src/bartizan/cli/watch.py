@@ -26,6 +26,7 @@ from bartizan.cli.recorded.roles import Options
 from bartizan.errors import CalibrationError
 from bartizan.monitoring.baseline import Baseline, Settings
 from bartizan.monitoring.monitor import Monitor
+from bartizan.monitoring.sessions import SessionWatch
 
 FOLLOW_S = 1.0
 
@@ -46,6 +47,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--per", type=float, metavar="EVENTS", help="in so many benign events; default: 1,000,000"
     )
     parser.add_argument("--save-baseline", type=Path, metavar="OUT", help="keep what was learnt")
+    parser.add_argument(
+        "--sessions",
+        action="store_true",
+        help="also hold what each principal asks against the calibration's principals: does one search?",
+    )
     parser.add_argument("--system", default="recorded", help="the system's name in alarms")
     parser.add_argument("--follow", action="store_true", help="go on with what is written from now on")
     parser.add_argument("--seed", type=int, help="draws; the same seed gives the same alarms")
@@ -118,7 +124,9 @@ def run(args: argparse.Namespace) -> int:
         skip=args.skip_unreadable,
         arrival_order=args.arrival_order,
     )
-    monitor = Monitor(learnt.baseline, system=args.system, key=_key(args))
+    key, table = _key(args), learnt.sessions if args.sessions else None
+    sessions = None if table is None else SessionWatch(table, key)
+    monitor = Monitor(learnt.baseline, system=args.system, key=key, sessions=sessions)
     alarms: dict[str, Alarm] = {}
     try:
         _watch(args, converter, monitor, alarms, tally)
@@ -164,7 +172,10 @@ def _learnt(args: argparse.Namespace, options: Options) -> Learnt:
                 "a saved baseline already has its false-alarm rate",
                 hint="give --false-alarms and --per when it is learnt",
             )
-        return load(Path(args.calibration), options)
+        learnt = load(Path(args.calibration), options)
+        if args.sessions and learnt.sessions is None:
+            _say(["sessions: not watched, the baseline was saved without them"])
+        return learnt
     allowed = 1.0 if args.false_alarms is None else args.false_alarms
     events = Settings().events_per_alarm if args.per is None else args.per
     if not allowed > 0 or not events >= allowed:
@@ -179,6 +190,7 @@ def _learnt(args: argparse.Namespace, options: Options) -> Learnt:
         options,
         Settings(events_per_alarm=events / allowed),
         arrival_order=args.arrival_order,
+        sessions=args.sessions,
         rng=np.random.default_rng(args.seed or 0),
         shown=lambda blocks, words: _shown(blocks, words, total),
     )

@@ -53,6 +53,13 @@ def benign(tmp_path_factory):
     return write(tmp_path_factory.mktemp("benign") / "benign.csv", stream(0, 4_000))
 
 
+BLOCKS = Recording.blocks
+
+
+def in_blocks_of(monkeypatch, size):
+    monkeypatch.setattr(Recording, "blocks", lambda self, tally: BLOCKS(self, tally, size))
+
+
 def watched(capsys, *arguments):
     code = main(["watch", "--json", *arguments])
     done = capsys.readouterr()
@@ -93,9 +100,8 @@ def test_blocks_lines_and_formats_give_the_same_alarms(benign, tmp_path, capsys,
     assert whole
     _, lines, _ = watched(capsys, write(tmp_path / "a.jsonl", rows), "--calibration", benign)
     assert lines == whole
-    read = Recording.blocks
     for size in (1, 7):
-        monkeypatch.setattr(Recording, "blocks", lambda self, tally, size=size: read(self, tally, size))
+        in_blocks_of(monkeypatch, size)
         _, parts, _ = watched(capsys, path, "--calibration", benign)
         assert parts == whole
 
@@ -178,15 +184,16 @@ def test_what_can_not_be_done_is_said_with_a_hint(benign, tmp_path, capsys, argu
     assert "hint:" in err
 
 
-def test_an_alarm_before_an_unreadable_line_is_told(benign, tmp_path, capsys):
+def test_an_alarm_before_an_unreadable_line_is_told(benign, tmp_path, capsys, monkeypatch):
+    in_blocks_of(monkeypatch, 500)
     path = tmp_path / "a.csv"
-    write(path, stream(1, 12_000, since=600, who="mallory"))
+    write(path, stream(1, 1_800, since=600, who="mallory"))
     with path.open("a") as handle:
         handle.write("broken\n")
     code, alarms, err = watched(capsys, str(path), "--calibration", benign)
     assert code == 2
     assert alarms
-    assert "line 12002 has 1 values for 5 columns" in err
+    assert "line 1802 has 1 values for 5 columns" in err
     code, alarms, err = watched(capsys, str(path), "--calibration", benign, "--skip-unreadable")
     assert code == 1
     assert "1 events left out as unreadable" in err
@@ -240,6 +247,54 @@ def test_columns_of_every_kind_can_be_watched(tmp_path, capsys):
     code, alarms, err = watched(capsys, path, "--calibration", path)
     assert (code, alarms) == (0, [])
     assert "inputs, numbers: constant, flag, rare, wide" in err
+
+
+def sessions(path, seed, count, *, searches=False):
+    """Sessions of users who ask about independent rows; one more client walks along the boundary."""
+    rng = np.random.default_rng(seed)
+    asked = []
+    for s in range(count):
+        began, user = 40.0 * s, f"u{s}"
+        asked += [(began + 2 * q, user, rng.normal(size=4)) for q in range(int(rng.integers(8, 20)))]
+    if searches:
+        far, near = np.full(4, 1.5), np.full(4, -1.5)
+        for q in range(60):
+            middle = (far + near) / 2 + rng.normal(size=4) * 0.02
+            far, near = (middle, near) if middle.sum() > 0 else (far, middle)
+            asked.append((400.0 + q, "mallory", middle))
+    asked.sort(key=lambda a: a[0])
+    rows = []
+    for when, user, row in asked:
+        score = 1 / (1 + np.exp(-row.sum()))
+        rows.append([when, user, *(f"{x:.5f}" for x in row), f"{score:.5f}", f"{1 - score:.5f}"])
+    return write(path, rows, ["time", "user", "a", "b", "c", "d", "prob_yes", "prob_no"])
+
+
+def test_a_client_that_searches_is_an_attack(tmp_path, capsys):
+    benign = sessions(tmp_path / "benign.csv", 0, 700)
+    path = sessions(tmp_path / "a.csv", 1, 60, searches=True)
+    saved = str(tmp_path / "it.baseline")
+    code, alarms, err = watched(capsys, path, "--calibration", benign, "--sessions", "--save-baseline", saved)
+    assert "at most 1 in 10" in err
+    assert code == 1
+    assert {a["principals"][0] for a in alarms if a["verdict"] == "attack"} == {"mallory"}
+    assert any(g["kind"] == "search" and g["answer"] == "yes" for g in alarms[0]["evidence"])
+    _, again, _ = watched(capsys, path, "--calibration", saved, "--sessions")
+    assert again == alarms
+    _, without, _ = watched(capsys, path, "--calibration", saved)
+    assert "attack" not in {a["verdict"] for a in without}
+
+
+def test_too_few_benign_sessions_are_said_and_not_used(benign, tmp_path, capsys):
+    path = write(tmp_path / "a.csv", stream(2, 600))
+    saved = str(tmp_path / "it.baseline")
+    how = ["--calibration", benign, "--sessions"]
+    _, _, err = watched(capsys, path, *how, "--save-baseline", saved)
+    assert "sessions: not watched, 12 in the calibration are fewer than 656" in err
+    _, _, err = watched(capsys, path, *how, "--output", "-")
+    assert "sessions: not watched, they need inputs, principals and outputs" in err
+    _, _, err = watched(capsys, path, "--calibration", saved, "--sessions")
+    assert "sessions: not watched, the baseline was saved without them" in err
 
 
 def test_what_is_no_baseline_is_refused(tmp_path):
