@@ -6,9 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-import msgspec
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table as Grid
 
@@ -21,7 +19,7 @@ from bartizan.calibration.table import Selection, Table
 from bartizan.cli.lines import Line
 from bartizan.config import System
 from bartizan.errors import CalibrationError
-from bartizan.features.variants import KINDS, STATE, Model, Recipe, with_variants
+from bartizan.features.variants import KINDS, STATE, Model, Recipe, rows_at, with_all_variants
 from bartizan.ports import Detector
 from bartizan.types import FloatArray, Rows
 
@@ -77,25 +75,14 @@ def rows_of_lines(lines: Sequence[Line], model: Model | None) -> Rows:
 
 def lines_of_rows(rows: Rows) -> list[Line]:
     """Return one line per row, with all that is known of it."""
-    return [Line(i, at(rows, np.array([i]))) for i in range(len(rows.inputs))]
+    return [Line(i, rows_at(rows, np.array([i]))) for i in range(len(rows.inputs))]
 
 
 def parted(rows: Rows, rng: np.random.Generator, share: float) -> tuple[Rows, Rows]:
     """Return two disjoint random parts, the first with this share of the rows."""
     order = rng.permutation(len(rows.inputs))
     first, second = np.split(order, [int(len(order) * share)])
-    return at(rows, first), at(rows, second)
-
-
-def at(rows: Rows, where: npt.NDArray[np.int64]) -> Rows:
-    """Return some of the rows with all that is known of them."""
-    return msgspec.structs.replace(
-        rows,
-        inputs=rows.inputs[where],
-        outputs=None if rows.outputs is None else rows.outputs[where],
-        embedding=None if rows.embedding is None else rows.embedding[where],
-        variants={kind: answers[where] for kind, answers in rows.variants.items()},
-    )
+    return rows_at(rows, first), rows_at(rows, second)
 
 
 def learnt(system: System, learn: Rows, model: Model | None, rate: float, rng: np.random.Generator) -> Learnt:
@@ -129,15 +116,7 @@ def _with_answers(recipe: Recipe, detectors: Iterable[Detector], rows: Rows, mod
     kinds = tuple(kind for kind in KINDS if kind in wanted)
     if not kinds or model is None or rows.outputs is None:
         return rows
-    step = max(1, recipe.rows_at_once(kinds))
-    batches = [
-        with_variants(model, recipe, kinds, at(rows, np.arange(start, min(start + step, len(rows.inputs)))))
-        for start in range(0, len(rows.inputs), step)
-    ]
-    if why := next((b.lacking for b in batches if b.lacking), ""):
-        raise CalibrationError(f"can't ask about changed copies: {why}", hint="leave extra_calls out")
-    variants = {kind: np.concatenate([b.variants[kind] for b in batches]) for kind in kinds}
-    return msgspec.structs.replace(rows, variants=variants)
+    return with_all_variants(model, recipe, kinds, rows)
 
 
 def print_selection(console: Console, selection: Selection) -> None:

@@ -233,6 +233,36 @@ def with_variants(model: Model, recipe: Recipe, kinds: Iterable[str], rows: Rows
     return with_answers(rows, recipe, kinds, answered)
 
 
+def with_all_variants(model: Model, recipe: Recipe, kinds: Iterable[str], rows: Rows) -> Rows:
+    """Return rows with the answers to their copies, however many rows, asked for batch by batch.
+
+    Raises:
+        CalibrationError: Copies can't be made, or the model's answers don't match.
+    """
+    kinds = tuple(kinds)
+    step = max(1, recipe.rows_at_once(kinds))
+    starts = range(0, len(rows.inputs), step)
+    batches = [
+        with_variants(model, recipe, kinds, rows_at(rows, np.arange(s, min(s + step, len(rows.inputs)))))
+        for s in starts
+    ]
+    if why := next((b.lacking for b in batches if b.lacking), ""):
+        raise CalibrationError(f"can't ask about changed copies: {why}", hint="leave extra_calls out")
+    variants = {kind: np.concatenate([b.variants[kind] for b in batches]) for kind in kinds if batches}
+    return msgspec.structs.replace(rows, variants=variants)
+
+
+def rows_at(rows: Rows, where: IntArray) -> Rows:
+    """Return some of the rows with all that is known of them."""
+    return msgspec.structs.replace(
+        rows,
+        inputs=rows.inputs[where],
+        outputs=None if rows.outputs is None else rows.outputs[where],
+        embedding=None if rows.embedding is None else rows.embedding[where],
+        variants={kind: answers[where] for kind, answers in rows.variants.items()},
+    )
+
+
 def with_answers(rows: Rows, recipe: Recipe, kinds: Iterable[str], answers: FloatArray | None) -> Rows:
     """Return rows with the answers to their copies, ``(n * v, k)``, in the order of the copies.
 

@@ -40,6 +40,14 @@ class Judge:
         part = self.part(inputs, outputs, columns)
         return detector.evidence(part, OncePerPart(part), unit)
 
+    def of_rows(self, detector: Detector, rows: Rows) -> tuple[float, ...]:
+        part = Part(PartKind.ROWS, Origin.USER, rows=rows)
+        return detector.score(part, OncePerPart(part)).values
+
+    def evidence_of_rows(self, detector: Detector, rows: Rows, unit: int = 0) -> Evidence:
+        part = Part(PartKind.ROWS, Origin.USER, rows=rows)
+        return detector.evidence(part, OncePerPart(part), unit)
+
     @staticmethod
     def part(inputs: Any, outputs: Any = None, columns: tuple[str, ...] = ()) -> Part:
         as_array: Callable[[Any], FloatArray] = lambda rows: np.asarray(rows, dtype=np.float64)  # noqa: E731
