@@ -16,6 +16,7 @@ from bartizan.alarms import Events
 from bartizan.errors import CalibrationError
 from bartizan.monitoring.baseline import Baseline, Check, Settings
 from bartizan.monitoring.dependence import dependent_streams
+from bartizan.monitoring.selection import select
 from bartizan.monitoring.stored import sealed
 from bartizan.monitoring.streams import Stream, learn_stream, sources
 from bartizan.stats.edetector import MAX_THRESHOLD, EDetector
@@ -58,7 +59,7 @@ def learn(
         )
     why, first = "", None
     for every in THINNINGS:
-        kept = _every(events, every)
+        kept = select(events, np.arange(0, len(events), every))
         if len(kept) < MIN_EVENTS:
             break
         baseline = _learn(
@@ -99,17 +100,3 @@ def _check(started: Baseline, events: Events, u: FloatArray) -> Check:
     detector = EDetector([s.bets for s in started.streams], threshold)
     alarms = len(detector.run(started.bins(events, u)))
     return Check(len(events), alarms, len(events) / threshold)
-
-
-def _every(events: Events, every: int) -> Events:
-    """Return every ``every``-th event."""
-    cut = slice(None, None, every)
-    return Events(
-        events.times[cut],
-        {name: column[cut] for name, column in events.columns.items()},
-        None if events.outputs is None else events.outputs[cut],
-        events.principals[cut],
-        None if events.trusted is None else events.trusted[cut],
-        events.ids[cut],
-        {name: names[cut] for name, names in events.groups.items()},
-    )
