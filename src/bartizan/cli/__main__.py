@@ -28,7 +28,7 @@ DEBUG_ENV = "BARTIZAN_DEBUG"
 EPILOG = """\
 exit codes:
   0  done, and nothing speaks against it
-  1  something was (or would be) blocked, or a verification failed
+  1  something was (or would be) blocked, a stream alarmed, or a verification failed
   2  it could not be done: usage, configuration or input is wrong
   3  an internal error; please report it
 """

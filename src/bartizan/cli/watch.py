@@ -101,16 +101,7 @@ def _add_columns(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> int:
     """Watch one recording."""
-    options = Options(
-        args.time,
-        args.principal,
-        args.trusted,
-        args.id,
-        tuple(args.output),
-        tuple(args.group),
-        tuple(args.ignore),
-        tuple(args.categorical),
-    )
+    options = _options(args)
     learnt = _learnt(args, options)
     _say(learnt.notes)
     if args.save_baseline is not None:
@@ -137,6 +128,19 @@ def run(args: argparse.Namespace) -> int:
         _say(tally.report())
     _summary(learnt.baseline, alarms.values(), tally.events, as_json=args.json)
     return int(any(alarm.cause is not Cause.BENIGN_DRIFT for alarm in alarms.values()))
+
+
+def _options(args: argparse.Namespace) -> Options:
+    return Options(
+        args.time,
+        args.principal,
+        args.trusted,
+        args.id,
+        tuple(args.output),
+        tuple(args.group),
+        tuple(args.ignore),
+        tuple(args.categorical),
+    )
 
 
 def _watch(
