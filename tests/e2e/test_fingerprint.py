@@ -83,6 +83,11 @@ def calibrated(path, url):
     assert main(["calibrate", str(benign), "-c", str(config), "--model", "digits", "--json"]) == 0
 
 
+def asking(row):
+    tensor = {"name": "pixels", "shape": [1, 64], "datatype": "FP64", "data": row.tolist()}
+    return json.dumps({"inputs": [tensor]}).encode()
+
+
 def test_a_swapped_model_is_noticed_through_the_endpoint(deployment, tmp_path, capsys):
     app, url = deployment
     calibrated(tmp_path, url)
@@ -95,7 +100,7 @@ def test_a_swapped_model_is_noticed_through_the_endpoint(deployment, tmp_path, c
         tell, grounded = watch._on_alarm, watch._on_ground
         watch._on_alarm = lambda alarm: (alarms.append(alarm), tell(alarm))
         watch._on_ground = lambda ground: (grounds.append(ground), grounded(ground))
-        wait_for(lambda: " checks of a steady model" in watch.status() and watch._watch.checks > 20, 20)
+        wait_for(lambda: "steady model" in watch.status() and watch._watch.checks > 20, 20)
         assert watch.moved is None
         assert not alarms
         app.app = single(5)
@@ -118,6 +123,9 @@ def test_a_model_is_enrolled_at_the_first_start_and_the_state_survives(deploymen
     file.unlink()
     with running(tmp_path, [system_of(url)]) as gateway:
         watch = gateway.gateway.fingerprints["digits"]
+        wait_for(lambda: "seen in traffic" in watch.status() or watch._watch is not None, 10)
+        for row in split().test.inputs[:80]:
+            assert post(gateway.url, "/v2/models/digits/infer", asking(row))[0] == 200
         wait_for(lambda: watch._watch is not None and watch._watch.checks > 3, 20)
         app.app = single(5)
         wait_for(lambda: watch.moved is not None, 10)
@@ -134,18 +142,8 @@ def test_canaries_look_like_what_clients_send(deployment, tmp_path):
     app, url = deployment
     calibrated(tmp_path, url)
     with running(tmp_path, [system_of(url, every_s=0.2)]) as gateway:
-        body = {
-            "inputs": [
-                {
-                    "name": "pixels",
-                    "shape": [1, 64],
-                    "datatype": "FP64",
-                    "data": split().test.inputs[0].tolist(),
-                }
-            ]
-        }
         status, _, _ = post(
-            gateway.url, "/v2/models/digits/infer", json.dumps(body).encode(),
+            gateway.url, "/v2/models/digits/infer", asking(split().test.inputs[0]),
             user_agent="scorer/3.1", authorization="Bearer of-a-client", x_session_id="7", accept="application/json",
         )  # fmt: skip
         assert status == 200
@@ -170,5 +168,5 @@ def test_canaries_look_like_what_clients_send(deployment, tmp_path):
 def test_an_upstream_that_is_down_is_said_and_no_alarm(tmp_path):
     with running(tmp_path, [system_of("http://127.0.0.1:9")]) as gateway:
         watch = gateway.gateway.fingerprints["digits"]
-        wait_for(lambda: "not enrolled: run" in watch.status(), 10)
+        wait_for(lambda: "not enrolled: 0 of 64" in watch.status(), 10)
         assert watch.moved is None

@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import logging
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -21,7 +21,7 @@ from bartizan.errors import BartizanError, CalibrationError
 from bartizan.gateway.manners import Overheard
 from bartizan.gateway.served import Served
 from bartizan.gateway.upstream import Answer, UpstreamError
-from bartizan.monitoring.canaries import MIN_ROWS, Asking, T
+from bartizan.monitoring.canaries import Asking, T
 from bartizan.monitoring.enrolment import enrolling, renewing
 from bartizan.monitoring.fingerprint import Fingerprint
 from bartizan.monitoring.fingerprint_file import (
@@ -34,6 +34,7 @@ from bartizan.monitoring.fingerprint_file import (
 )
 from bartizan.monitoring.model_watch import ModelWatch, Moved, alarm_of
 from bartizan.protocols.inference_ask import Input, infer_body, model_path, read_inputs, read_outputs
+from bartizan.protocols.open_inference import OpenInference
 from bartizan.stats.conformal import keyed_uniform
 from bartizan.types import FloatArray
 
@@ -44,6 +45,9 @@ PAUSES: Final = (0.05, 5.0)
 
 RENEW_CHECKS: Final = 1000
 """A model that is no longer steady is looked into at most once in so many checks."""
+
+LIVE_ROWS: Final = 64
+"""Rows that a model is enrolled from without an operator's data."""
 
 _PLACES: Final = 6
 """Reference rows come out of a calibration in single precision; more digits are noise."""
@@ -113,10 +117,12 @@ class Fingerprinting:
             return self._trouble
         since = datetime.fromtimestamp(watch.fingerprint.created, UTC).strftime("%Y-%m-%d %H:%M")
         said = "as enrolled" if self._moved is None else f"CHANGED: {self._moved.summary}"
-        said += f"; {watch.checks:,} checks of a {'steady' if watch.fingerprint.steady else 'noisy'} model"
-        said += f" enrolled {since} UTC"
+        said += f"; {'steady' if watch.fingerprint.steady else 'noisy'} model, checks: {watch.checks:,}"
+        said += f"; enrolled {since} UTC"
+        if watch.unrepeated:
+            said += f"; answers that differed once and, asked again, did not: {watch.unrepeated:,}"
         if self._unanswered:
-            said += f"; {self._unanswered:,} checks were not answered"
+            said += f"; checks not answered: {self._unanswered:,}"
         return f"{said}; {self._trouble}" if self._trouble else said
 
     async def run(self) -> None:
@@ -183,15 +189,25 @@ class Fingerprinting:
         state = load_bytes(self._state_file)
         if state is not None and self._watch is not None and self._watch.restore(state):
             self._moved = self._watch.last if self._watch.moved else None
+            if self._moved is not None:
+                self._on_ground(self._moved.ground())
 
     def _start(self, print_: Fingerprint) -> None:
+        if self._moved is not None:
+            self._on_ground(None)  # enrolled anew: the operator has looked
         self._watch = ModelWatch(print_, self._key, self._settings.rate)
         self._moved, self._trouble, self._unanswered = None, "", 0
 
     async def _enrol(self) -> None:
         rows = reference_of(self._served.pipeline.table)
         if rows is None:
-            self._trouble = "not enrolled: run `bartizan calibrate --model` on benign rows"
+            self._upstream.listen(self._path)
+            rows = await asyncio.to_thread(rows_in, self._upstream.bodies())
+        if len(rows) < LIVE_ROWS:
+            self._trouble = (
+                f"not enrolled: {len(rows)} of {LIVE_ROWS} different rows seen in traffic so far; "
+                "`bartizan calibrate --model` enrols at once"
+            )
             return
         self._trouble = "being enrolled"
         await self._ask(rows[:1])
@@ -234,6 +250,7 @@ class Fingerprinting:
         found = self._file.stat()
         self._seen = (found.st_ino, found.st_mtime_ns)
         self._start(print_)
+        self._upstream.forget()
 
     async def _drive(self, asking: Asking[T]) -> T:
         answer: FloatArray | None = None
@@ -300,7 +317,24 @@ def reference_of(table: Table) -> FloatArray | None:
     if not {"reference", "centre", "scale"} <= set(state):
         return None
     rows = np.round(state["reference"] * state["scale"] + state["centre"], _PLACES)
-    return rows if rows.ndim == 2 and len(rows) >= MIN_ROWS else None
+    return rows if rows.ndim == 2 and len(rows) >= LIVE_ROWS else None
+
+
+def rows_in(bodies: Iterable[bytes]) -> FloatArray:
+    """Return the different rows of inference requests, shape ``(n, d)``, those of the usual width."""
+    protocol = OpenInference()
+    found: list[FloatArray] = []
+    for body in bodies:
+        try:
+            parts = protocol.parse_request("", {}, body).parts
+        except BartizanError:
+            continue
+        found.extend(p.rows.inputs for p in parts if p.rows is not None)
+    if not found:
+        return np.zeros((0, 0))
+    widths = [rows.shape[1] for rows in found]
+    usual = max(set(widths), key=widths.count)
+    return np.unique(np.concatenate([rows for rows in found if rows.shape[1] == usual]), axis=0)
 
 
 def _step(asking: Asking[T], answer: FloatArray | None) -> tuple[FloatArray | None, tuple[T, ...]]:

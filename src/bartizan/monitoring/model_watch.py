@@ -134,6 +134,7 @@ class _State(msgspec.Struct):
     differences: list[Difference]
     evidence: bytes
     last: Moved | None = None
+    unrepeated: int = 0
 
 
 class ModelWatch:
@@ -172,6 +173,11 @@ class ModelWatch:
     def last(self) -> Moved | None:
         """What was last said."""
         return self._state.last
+
+    @property
+    def unrepeated(self) -> int:
+        """How often a steady model gave another answer once and, asked again, did not."""
+        return self._state.unrepeated
 
     @property
     def unsteady(self) -> float:
@@ -255,6 +261,7 @@ class ModelWatch:
                 break
         else:
             return True
+        self._state.unrepeated += 1
         largest = max(d.deviation for d in self._state.differences)
         if largest <= ROUNDING and not any(d.class_changed for d in self._state.differences):
             self._state.unsteady = max(self._state.unsteady, largest)

@@ -12,7 +12,14 @@ from bartizan.alarms import Cause
 from bartizan.calibration.table import Table
 from bartizan.config import from_mapping
 from bartizan.detectors.rows.neighbours import Neighbours
-from bartizan.gateway.fingerprinting import PAUSES, RENEW_CHECKS, fingerprint_task, reference_of
+from bartizan.gateway.fingerprinting import (
+    LIVE_ROWS,
+    PAUSES,
+    RENEW_CHECKS,
+    fingerprint_task,
+    reference_of,
+    rows_in,
+)
 from bartizan.gateway.manners import Overheard
 from bartizan.gateway.served import Served
 from bartizan.monitoring.enrolment import enrol
@@ -113,7 +120,7 @@ def test_an_unchanged_model_is_said_to_be_as_enrolled(tmp_path):
     enrolled(tmp_path)
     made, told = task(tmp_path, Upstream(Model()))
     check(made, 5)
-    assert made.status() == "as enrolled; 5 checks of a steady model enrolled 1970-01-12 13:46 UTC"
+    assert made.status() == "as enrolled; steady model, checks: 5; enrolled 1970-01-12 13:46 UTC"
     assert not told
     assert stat.S_IMODE(state_path(tmp_path, "fraud").stat().st_mode) == 0o600
 
@@ -146,7 +153,7 @@ def test_without_a_fingerprint_it_is_made_from_the_calibrations_reference(tmp_pa
         (print_.inputs >= reference.min(axis=0) - 1e-3) & (print_.inputs <= reference.max(axis=0) + 1e-3)
     ).all()
     check(made)
-    assert "as enrolled; 1 checks" in made.status()
+    assert "as enrolled; steady model, checks: 1;" in made.status()
 
 
 def test_with_neither_it_says_what_to_do(tmp_path):
@@ -154,6 +161,46 @@ def test_with_neither_it_says_what_to_do(tmp_path):
     check(made)
     assert "bartizan calibrate" in made.status()
     assert reference_of(Table("t", 0.0, {})) is None
+
+
+def client(overheard, row, path="/v2/models/m/infer", kind="application/json"):
+    tensor = {"name": "x", "shape": [1, COLUMNS], "datatype": "FP64", "data": row.tolist()}
+
+    async def send():
+        body = json.dumps({"inputs": [tensor]}).encode()
+        async with overheard.send("POST", path, [("content-type", kind)], body):
+            pass
+
+    asyncio.run(send())
+
+
+def test_or_from_traffic_which_is_then_forgotten(tmp_path):
+    made, _ = task(tmp_path, Upstream(Model()), canaries=8)
+    check(made)
+    seen = rows(LIVE_ROWS + 6, seed=4)
+    for row in seen[: LIVE_ROWS - 1]:
+        client(made._upstream, row)
+    client(made._upstream, seen[0])  # known already
+    client(made._upstream, seen[-1], path="/v2/models/other/infer")
+    client(made._upstream, seen[-1], kind="application/octet-stream")
+    check(made)
+    assert f"not enrolled: {LIVE_ROWS - 1} of {LIVE_ROWS} different rows" in made.status()
+    client(made._upstream, seen[-1])
+    check(made, 2)
+    assert "as enrolled; steady model, checks: 1;" in made.status()
+    client(made._upstream, seen[-2])
+    assert made._upstream.bodies() == ()
+
+
+def test_requests_that_hold_no_rows_are_left_out():
+    assert rows_in([]).shape == (0, 0)
+    good = [
+        json.dumps(
+            {"inputs": [{"name": "x", "shape": [1, n], "datatype": "FP64", "data": [1.0] * n}]}
+        ).encode()
+        for n in (2, 3, 3)
+    ]
+    assert rows_in([b"", b"{}", *good]).tolist() == [[1.0, 1.0, 1.0]]
 
 
 def test_a_new_fingerprint_on_disk_is_taken_up(tmp_path):
@@ -164,8 +211,28 @@ def test_a_new_fingerprint_on_disk_is_taken_up(tmp_path):
     assert len(told) == 1
     enrolled(tmp_path, Model(7))
     check(made, 3)
-    assert made.status().startswith("as enrolled; 3 checks")
+    assert made.status().startswith("as enrolled; steady model, checks: 3;")
+    assert told.grounds[-1] is None
     assert len(told) == 1
+
+
+def test_what_was_seen_before_a_restart_is_still_said(tmp_path):
+    enrolled(tmp_path)
+    check(task(tmp_path, Upstream(Model(7)))[0], 2)
+    made, told = task(tmp_path, Upstream(Model(7)))
+    check(made)
+    assert "CHANGED" in made.status()
+    assert [g.kind for g in told.grounds] == ["canary"]
+    assert not told
+
+
+def test_an_answer_that_differs_once_is_said(tmp_path):
+    enrolled(tmp_path)
+    wrong, model = iter([True]), Model()
+    made, told = task(tmp_path, Upstream(lambda b: Model(7)(b) if next(wrong, False) else model(b)))
+    check(made, 3)
+    assert "answers that differed once and, asked again, did not: 1" in made.status()
+    assert not told
 
 
 def test_an_upstream_that_refuses_is_counted_and_no_alarm(tmp_path):
@@ -175,7 +242,7 @@ def test_an_upstream_that_refuses_is_counted_and_no_alarm(tmp_path):
     check(made)
     upstream.status = 401
     check(made, 2)
-    assert "2 checks were not answered; the last check failed: the upstream answered 401" in made.status()
+    assert "checks not answered: 2; the last check failed: the upstream answered 401" in made.status()
     upstream.status = 200
     check(made)
     assert "failed" not in made.status()
@@ -189,7 +256,7 @@ def test_an_answer_that_is_none_is_said(tmp_path, answer):
     upstream.answer = lambda *_: answer
     made, told = task(tmp_path, upstream)
     check(made)
-    assert "as enrolled; 0 checks" in made.status()
+    assert "as enrolled; steady model, checks: 0;" in made.status()
     assert made._trouble
     assert not told
 
@@ -206,7 +273,7 @@ def test_a_steady_model_that_begins_to_stray_is_watched_as_a_noisy_one(tmp_path,
     after = load_fingerprint(fingerprint_path(tmp_path, "fraud"))
     assert not after.steady
     assert (after.answers == before.answers).all()
-    assert "noisy model" in made.status()
+    assert "noisy model, checks" in made.status()
     assert "no longer steady" in caplog.text
     assert not told
     upstream.model = Model(7)
