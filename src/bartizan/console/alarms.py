@@ -80,6 +80,7 @@ class AlarmView:
     evidence: str
     error: str
     onset: str
+    raised: str
     earlier: tuple[AlarmRow, ...]
 
 
@@ -139,9 +140,17 @@ def alarm_view(told: Sequence[Alarm]) -> AlarmView:
         more_principals=max(0, len(alarm.principals) - MAX_NAMED),
         evidence=f"{alarm.log_evidence:.2f} (natural logarithm)",
         error=one_in(alarm.error) if alarm.error > 0 else "none asserted",
+        raised=_told_words(alarm, told[-1]),
         onset=f"{stamp(alarm.onset)} UTC{beyond}",
         earlier=tuple(alarm_row(a) for a in told[1:]),
     )
+
+
+def _told_words(last: Alarm, first: Alarm) -> str:
+    raised = f"{stamp(first.time)} UTC, at event {first.index:,}"
+    if first.time == last.time:
+        return raised
+    return f"{raised}; cause as of {stamp(last.time)} UTC, event {last.index:,}"
 
 
 def contained_views(systems: Iterable[System], principal: str | None = None) -> tuple[ContainedView, ...]:

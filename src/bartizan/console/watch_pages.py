@@ -24,6 +24,8 @@ DRAWN = 8
 """Streams drawn beside the detector's own evidence: those with the largest; the table has all."""
 ALL = "all streams"
 MAX_ALARMS = 200
+MARKED = 30
+"""Newest alarms marked in the pictures; the list below them has all."""
 MAX_ID = 512
 MAX_PRINCIPAL = 4096
 MAX_TEXT = 512
@@ -113,8 +115,8 @@ class WatchPages:
         told = self.store.alarm_tellings(name) if len(name) <= MAX_ID else []
         if not told:
             return self._missing(request, "Alarms", "There is no alarm with this id.")
-        alarm = told[0]
-        since, until = min(alarm.onset, alarm.time) - AROUND_S, alarm.time + AROUND_S
+        alarm, first = told[0], told[-1]
+        since, until = min(alarm.onset, first.time) - AROUND_S, first.time + AROUND_S
         points = [p for p in self.store.stream_points(alarm.system, since, until) if p.stream == ALL]
         concerned = set(alarm.principals) | ({""} if alarm.cause is Cause.MODEL_CHANGED else set())
         return self.page(
@@ -122,7 +124,7 @@ class WatchPages:
             "alarm.html",
             section="Alarms",
             view=alarm_view(told),
-            picture=curve(ALL, points, [_raised(alarm)], since, until) if points else None,
+            picture=curve(ALL, points, [_raised(told)], since, until) if points else None,
             contained=[
                 c
                 for c in contained_views(s for s in self.status().systems if s.name == alarm.system)
@@ -161,8 +163,9 @@ class WatchPages:
         for point in self.store.stream_points(system.name, since, until):
             by_stream.setdefault(point.stream, []).append(point)
         alarms = self.store.alarms(system.name, None, None, since, MAX_ALARMS)
+        marks = [(a, _raised(self.store.alarm_tellings(a.id) or [a])) for a in alarms[:MARKED]]
         curves = {
-            name: curve(name, points, [_raised(a) for a in alarms if _about(a, name)], since, until)
+            name: curve(name, points, [m for a, m in marks if _about(a, name)], since, until)
             for name, points in by_stream.items()
         }
         drawn = _drawn(curves, asked)
@@ -189,8 +192,9 @@ def _about(alarm: Alarm, stream: str) -> bool:
     return bool(alarm.streams) if stream == ALL else any(s.name == stream for s in alarm.streams)
 
 
-def _raised(alarm: Alarm) -> Raised:
-    return Raised(alarm.id, alarm.cause.value, alarm.onset, alarm.time)
+def _raised(told: Sequence[Alarm]) -> Raised:
+    """Return an alarm as it is drawn: raised when it was told first, taken for what it was told last."""
+    return Raised(told[0].id, told[0].cause.value, told[0].onset, told[-1].time)
 
 
 def _rank(curves: Mapping[str, Curve], name: str) -> tuple[bool, float, str]:

@@ -109,7 +109,7 @@ def test_an_alarm_says_everything(client):
     shown = text(client, "/console/alarms/al-attack")
     for words in (
         "Contain the principals named here.",
-        "at event 12,345 of fraud",
+        "at event 12,345",
         "14.25 (natural logarithm); the line was crossed 3 times",
         "1 in 100 (sum of the errors",
         "at most 1 false alarm per 1,000,000 events is expected",
@@ -124,6 +124,22 @@ def test_an_alarm_says_everything(client):
         "Evidence around it",
     ):
         assert words in shown, words
+
+
+def test_an_alarm_is_marked_where_it_was_raised_not_where_its_cause_became_clear(client, store):
+    store.told = [
+        sample_alarm(time=NOW - 800, index=12_100, cause=Cause.UNDETERMINED),
+        sample_alarm(time=NOW - 600),
+    ]
+    shown = text(client, "/console/alarms/al-attack")
+    assert "02:50:40 UTC, at event 12,100; cause as of 2026-01-02 02:54:00 UTC, event 12,345" in shown
+    for path in ("/console/alarms/al-attack", "/console/streams/fraud?range=1h"):
+        page = Page(client.get(path).text)
+        raised = next(a for a in page.named("line") if a.get("class") == "raised")
+        onset = next(a for a in page.named("line") if a.get("class") == "onset")
+        span_s = 3600.0 if "streams" in path else 100 + 2 * 1800.0
+        drawn_s = (float(raised["x1"]) - float(onset["x1"])) / 1080 * span_s
+        assert drawn_s == pytest.approx(100, abs=1), path
 
 
 def test_what_is_not_known_about_an_alarm_is_said(client, store):
