@@ -17,6 +17,7 @@ VERBS = {
     "check": "judge JSON lines, rows or text in batch",
     "calibrate": "learn what is usual from benign data, and say which false-alarm rate it certifies",
     "watch": "run the monitors over a recorded stream: what changed, since when, who, attack or drift",
+    "baseline": "sign, promote or roll back what a stream is held against",
     "explain": "say why a recorded exchange was judged as it was",
     "events": "list recorded exchanges",
     "ledger": "verify the record, or prove that an exchange is in it",

@@ -110,6 +110,12 @@ class Archive:
         return self._baseline(self._latest.baseline)
 
     @property
+    def path_of_anchor(self) -> Path:
+        """Where the bytes of the anchor in force are."""
+        number = self._latest.anchor
+        return self._data(number, self.entries[number].digest)
+
+    @property
     def until(self) -> float:
         """Time of the last event taken in since the anchor; rolling back does not free it."""
         until = self._latest.until

@@ -9,12 +9,12 @@ anchor's promise stays. What an attacker can win, and why, is derived in
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
 
-from bartizan.alarms import Answer, Cause, Events
+from bartizan.alarms import Answer, Cause, Events, Ground
 from bartizan.monitoring.baseline import Baseline
 from bartizan.monitoring.capping import weights_of
 from bartizan.monitoring.confirmation import Window, confirmations, objections
@@ -27,6 +27,7 @@ from bartizan.types import FloatArray
 
 MIN_EVENTS: Final = 500
 LARGE_CUT: Final = 0.1
+_ROUNDING: Final = 1e-9
 FREEZING: Final = (Cause.ATTACK, Cause.TENANT_CHANGE, Cause.MODEL_CHANGED, Cause.PIPELINE_FAULT)
 """Alarms that stop recalibration until somebody has closed them."""
 
@@ -73,23 +74,37 @@ def promote(
         return Refusal(tuple(reasons))
     weights = weights_of(untrusted, limits.principal_share)
     bins = current.bins(untrusted, rng.random((len(untrusted), len(current.streams))))
+    shown = _window(current, bins, weights, trusted, known, rng)
+    answers = {"the anchor": confirmations(anchor, shown, 2 * len(anchor.streams))}
+    if current.epoch:
+        answers["the baseline in force"] = confirmations(current, shown, 2 * len(anchor.streams))
     baseline = mixed(anchor, current, bins, weights, limits.eta, epoch or current.epoch + 1, now)
-    movements = tuple(
+    movements = _movements(anchor, current, baseline)
+    over = {m.stream: m.step / limits.step for m in movements if m.step > limits.step}
+    if over and all(_confirmed(name, answers) for name in over):
+        # The world did move: take in as much of it as one step may.
+        eta = limits.eta / max(over.values()) * (1 - _ROUNDING)
+        baseline = mixed(anchor, current, bins, weights, eta, epoch or current.epoch + 1, now)
+        movements = _movements(anchor, current, baseline)
+    reasons = _distances(movements, limits)
+    for words, found in answers.items():
+        reasons += objections(found, words, needed=limits.trusted_share > 0)
+    reasons += [r for replay in known.replays if (r := _missed(baseline, replay, rng))]
+    if reasons:
+        return Refusal(tuple(reasons), any(m.total > limits.total for m in movements), movements)
+    return Promotion(baseline, movements, float(window.times[-1]), _unchecked(limits, known, weights))
+
+
+def _movements(anchor: Baseline, current: Baseline, baseline: Baseline) -> tuple[Movement, ...]:
+    return tuple(
         Movement(s.name, total_variation(s.share, c.share), total_variation(s.share, a.share))
         for s, c, a in zip(baseline.streams, current.streams, anchor.streams, strict=True)
     )
-    too_far = [m for m in movements if m.total > limits.total]
-    reasons += _distances(movements, limits)
-    shown = _window(current, bins, weights, trusted, known, rng)
-    looks = 2 * len(anchor.streams)
-    for reference, words in ((anchor, "the anchor"), (current, "the baseline in force")):
-        if words == "the anchor" or current.epoch > 0:
-            answers = confirmations(reference, shown, looks)
-            reasons += objections(answers, words, needed=limits.trusted_share > 0)
-    reasons += [r for replay in known.replays if (r := _missed(baseline, replay, rng))]
-    if reasons:
-        return Refusal(tuple(reasons), bool(too_far), movements)
-    return Promotion(baseline, movements, float(window.times[-1]), _unchecked(limits, known, weights))
+
+
+def _confirmed(stream: str, answers: Mapping[str, Mapping[str, Ground]]) -> bool:
+    """Whether the trusted source moved with a stream, seen from every reference."""
+    return all(stream in found and found[stream].answer is Answer.YES for found in answers.values())
 
 
 def _standing(

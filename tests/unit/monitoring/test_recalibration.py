@@ -134,6 +134,13 @@ def test_trusted_source_that_moves_confirms(anchor):
     assert isinstance(ask(anchor, stream(2, 20_000, shift=0.15, trusted=0.2), limits=limits), Promotion)
 
 
+def test_confirmed_jump_is_taken_in_a_step_at_a_time(anchor):
+    result = ask(anchor, stream(2, 20_000, shift=1.0, trusted=0.2))
+    assert isinstance(result, Promotion)
+    most = max(m.step for m in result.movements)
+    assert 0.99 * LIMITS.step < most <= LIMITS.step
+
+
 def test_missing_trusted_source_is_a_reason_or_is_said(anchor):
     window = stream(2, 20_000, shift=0.15, trusted=0.001)
     assert "trusted sources supply" in reasons(
