@@ -18,7 +18,8 @@ from bartizan.types import FloatArray, Value
 
 BoolArray = npt.NDArray[np.bool_]
 Column = npt.NDArray[np.float64] | npt.NDArray[np.object_]
-"""Numbers, NaN where missing; or an object array of ``str``, ``None`` where missing."""
+"""Numbers, NaN where missing and infinite where what stood there was no number; or an object array of
+``str``, ``None`` where missing."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,8 +16,8 @@ from bartizan.errors import CalibrationError
 from bartizan.features.principals import Tracker
 from bartizan.features.sessions import Session
 from bartizan.features.sketch import Scale
-from bartizan.monitoring.monitor import _numbers
 from bartizan.monitoring.sessions import RATE
+from bartizan.monitoring.streams import as_numbers
 from bartizan.stats.conformal import points_needed
 from bartizan.types import FloatArray
 
@@ -44,7 +44,7 @@ def learn_from_principals(
     """
     if not events.principals or events.outputs is None or not events.columns:
         return None, "sessions: not watched, they need inputs, principals and outputs"
-    rows = np.stack([_numbers(column) for column in events.columns.values()], axis=1)
+    rows = np.stack([as_numbers(column) for column in events.columns.values()], axis=1)
     least = math.ceil(points_needed(LARGEST_RATE) / (1 - REFERENCE_SHARE - CONTRAST_SHARE))
     try:
         scale = Scale.of(rows, rng)

@@ -73,7 +73,7 @@ def locate(
     smallest, found = 1.0, []
     for kind, labels in levels.items():
         known, codes = np.unique(labels.astype(str), return_inverse=True)
-        result = localise(scores, codes, strata, rng, permutations, level)
+        result = localise(scores, codes, strata, rng, permutations, level, higher=True)
         smallest = min(smallest, result.p_value * len(levels))
         if result.p_value <= level:
             found.append((kind, [str(known[e.group]) for e in result.strangest]))

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from bartizan.alarms import Alarm, Answer, BoolArray, Column, Events, Ground, SessionSignal
+from bartizan.alarms import Alarm, Answer, BoolArray, Events, Ground, SessionSignal
 from bartizan.monitoring.baseline import Baseline
 from bartizan.monitoring.direction import Direction
 from bartizan.monitoring.episode import LOOKS, QUIET, Episode
@@ -17,7 +17,7 @@ from bartizan.monitoring.histories import Histories
 from bartizan.monitoring.localisation import MAX_NAMED, Located, locate, stands_out
 from bartizan.monitoring.recent import BLOCK, WINDOW, Recent, Stretch, stretch_of
 from bartizan.monitoring.state import restore, snapshot
-from bartizan.monitoring.streams import IntArray
+from bartizan.monitoring.streams import IntArray, as_numbers
 from bartizan.monitoring.triage import ADVICE, decide, error_of
 from bartizan.monitoring.trusted import compare
 from bartizan.stats.edetector import Crossing
@@ -281,7 +281,7 @@ class Monitor:
     ) -> list[tuple[int, SessionSignal]]:
         if self.sessions is None or not events.principals:
             return []
-        rows = np.stack([_numbers(c) for c in events.columns.values()], axis=1)
+        rows = np.stack([as_numbers(c) for c in events.columns.values()], axis=1)
         found: list[tuple[int, SessionSignal]] = []
         for i in np.flatnonzero(~trusted).tolist():
             outputs = None if events.outputs is None else events.outputs[i]
@@ -319,11 +319,3 @@ class Monitor:
 
     def _global_words(self) -> str:
         return f"the evidence reached 1 in {self.baseline.settings.events_per_alarm:,.0f} events"
-
-
-def _numbers(column: Column) -> FloatArray:
-    """Return a column as numbers; categories become hashes that only tell same from different."""
-    if column.dtype != np.object_:
-        return np.nan_to_num(column.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    codes = [int.from_bytes(hashlib.blake2b(str(v).encode(), digest_size=2).digest(), "big") for v in column]
-    return np.array(codes, dtype=np.float64) / 65_536

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -169,3 +170,11 @@ def _capped(counts: FloatArray) -> Column:
 
 def _named(value: object) -> str:
     return ABSENT if value is None else str(value)
+
+
+def as_numbers(column: Column) -> FloatArray:
+    """Return a column as sessions see it, as numbers; categories become hashes that only tell same from different."""
+    if column.dtype != np.object_:
+        return np.nan_to_num(column.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    codes = [int.from_bytes(hashlib.blake2b(str(v).encode(), digest_size=2).digest(), "big") for v in column]
+    return np.array(codes, dtype=np.float64) / 65_536

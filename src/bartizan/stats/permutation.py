@@ -68,6 +68,8 @@ def localise(
     rng: np.random.Generator,
     permutations: int = 999,
     level: float = 0.01,
+    *,
+    higher: bool = False,
 ) -> Localisation:
     """Test whether scores depend on the group, given the stratum, and name groups that differ.
 
@@ -78,7 +80,9 @@ def localise(
     Beside many deviating events the other groups seem to deviate the other way. So a group is
     named only if it lies as far from the ordinary level, the event-weighted median of group
     means, as from the mean of all; and named groups are set aside and the rest is looked at
-    again, up to four times.
+    again, up to four times. With ``higher`` the ordinary level is the lower one of that median
+    and the one in which every group counts once: then not even a group with most of the events
+    passes for the ordinary one, as long as it is one of many.
 
     Args:
         scores: One finite score per event, at most ``MAX_EVENTS``; ranks serve best, and each
@@ -90,6 +94,7 @@ def localise(
         permutations: ``B``. No p-value falls below ``1 / (B + 1)``, so a lower level names nobody.
             Time is ``O(B n)`` a round, memory bounded to about 50 MB.
         level: Groups with an adjusted p-value up to this are named.
+        higher: Only groups whose scores are higher than the others' count, and are named.
 
     Guarantees:
         ``P(p_value <= a) <= a`` if, within each stratum, scores are exchangeable over the events
@@ -97,7 +102,8 @@ def localise(
         probability at most ``level``. Where some groups differ, those that do not (having one
         law among themselves) are named with probability at most ``level`` once every group that
         differs has been set aside; before that only simulations say so, and only while groups
-        that differ hold well under half of the events: whoever holds more is the ordinary one.
+        that differ hold well under half of the events (with ``higher``: or are well under half
+        of the groups): whoever holds more is the ordinary one.
         "Differs" does not mean "malicious".
 
     References:
@@ -119,10 +125,10 @@ def localise(
     result: tuple[float, float] | None = None
     floor = 0.0
     for _ in range(_ROUNDS):
-        window = _Window.of(values, codes, layers)
+        window = _Window.of(values, codes, layers, higher=higher)
         joint, adjusted = _p_values(window, rng, permutations)
         if result is None:
-            result = joint, float(np.abs(window.excess).max())
+            result = joint, float(window.reached(window.excess).max())
         hits = np.flatnonzero((adjusted <= level) & (window.apart > 0))
         if not hits.size:
             break
@@ -150,7 +156,8 @@ class _Window:
         spread: Standard deviation of each group's sum under relabelling; 0 where it cannot vary.
         excess: Each group's sum over its spread; 0 where the spread is 0.
         apart: Absolute excess, or the like about the ordinary level if that is smaller; 0 where
-            the two have different signs.
+            the two have different signs, and on the side that does not count.
+        higher: Whether only excesses above 0 count.
     """
 
     deviations: _FloatArray
@@ -161,9 +168,10 @@ class _Window:
     spread: _FloatArray
     excess: _FloatArray
     apart: _FloatArray
+    higher: bool
 
     @classmethod
-    def of(cls, scores: _FloatArray, groups: _IntArray, strata: _IntArray) -> _Window:
+    def of(cls, scores: _FloatArray, groups: _IntArray, strata: _IntArray, *, higher: bool) -> _Window:
         order = np.argsort(strata, kind="stable")
         codes, labels = np.unique(groups[order], return_inverse=True)
         layers, counts = np.unique(strata, return_counts=True)
@@ -179,18 +187,26 @@ class _Window:
         sums, sizes = np.bincount(labels, deviations), np.bincount(labels)
         excess = np.divide(sums, spread, out=np.zeros(codes.size), where=spread > 0)
         free = np.sqrt(np.bincount(labels, variances[layer]) * (1 + _MEDIAN_COST * sizes / labels.size))
-        departure = sums - sizes * _weighted_median(sums / sizes, sizes)
+        ordinary = _weighted_median(sums / sizes, sizes)
+        if higher:
+            ordinary = min(ordinary, _weighted_median(sums / sizes, np.ones_like(sizes)))
+        departure = sums - sizes * ordinary
         departure = np.divide(departure, free, out=np.zeros(codes.size), where=spread > 0)
         nearer = np.minimum(np.abs(excess), np.abs(departure))
-        apart = np.where(np.sign(excess) == np.sign(departure), nearer, 0.0)
+        counts_here = (np.sign(excess) == np.sign(departure)) & ((excess > 0) | (not higher))
+        apart = np.where(counts_here, nearer, 0.0)
         cuts = np.append(0, np.cumsum(counts))
-        return cls(deviations, labels, cuts, codes, sizes, spread, excess, apart)
+        return cls(deviations, labels, cuts, codes, sizes, spread, excess, apart, higher)
 
     def found(self, i: int, p_value: float) -> Excess:
         return Excess(int(self.codes[i]), int(self.sizes[i]), float(self.excess[i]), p_value)
 
+    def reached(self, excesses: _FloatArray) -> _FloatArray:
+        """Return excesses as they are compared: both sides, or the upper one alone."""
+        return excesses if self.higher else np.abs(excesses)
+
     def relabelled(self, rng: np.random.Generator, permutations: int) -> Iterator[_FloatArray]:
-        """Yield absolute excesses of relabelled data, shape ``(chunk, groups)``."""
+        """Yield excesses of relabelled data as they are compared, shape ``(chunk, groups)``."""
         n, k = self.deviations.size, self.codes.size
         chunk = max(1, min(permutations, _CELLS // max(n, k)))
         inverse = np.divide(1.0, self.spread, out=np.zeros(k), where=self.spread > 0)
@@ -202,7 +218,7 @@ class _Window:
             for low, high in zip(self.cuts[:-1], self.cuts[1:], strict=True):
                 rng.permuted(shuffled[:, low:high], axis=1, out=shuffled[:, low:high])
             sums = np.bincount(cells[: b * n], shuffled.ravel(), minlength=b * k).reshape(b, k)
-            yield np.abs(sums) * inverse
+            yield self.reached(np.asarray(sums * inverse, dtype=np.float64))
 
 
 def _weighted_median(values: _FloatArray, weights: _IntArray) -> float:
@@ -217,7 +233,7 @@ def _p_values(window: _Window, rng: np.random.Generator, permutations: int) -> t
     Groups are judged by how far they are ``apart``, which is never more than the absolute
     excess that relabelled data are judged by: their p-values err upwards.
     """
-    largest = float(np.abs(window.excess).max()) * (1 - _SLACK)
+    largest = float(window.reached(window.excess).max()) * (1 - _SLACK)
     descending = np.argsort(-window.apart, kind="stable")
     bar = window.apart[descending] * (1 - _SLACK)
     joint, reached = 0, np.zeros(bar.size, dtype=np.int64)

@@ -139,3 +139,33 @@ def test_weighted_median_is_the_median_of_repeated_values(weights):
     values = np.array([3.0, -1.0, 0.5, 7.0, 2.0])
     repeated = np.sort(np.repeat(values, weights))
     assert permutation._weighted_median(values, np.array(weights)) == repeated[(len(repeated) - 1) // 2]
+
+
+def test_who_holds_most_events_is_named_all_the_same_when_higher_scores_are_asked_for():
+    rng = np.random.default_rng(5)
+    group = np.concatenate([np.zeros(170, dtype=int), rng.integers(1, 9, 86)])
+    rng.shuffle(group)
+    scores = rng.normal(size=256) + 2.0 * (group == 0)
+    found = localise(scores, group, np.arange(256) // 64, rng, higher=True)
+    assert [e.group for e in found.strangest] == [0]
+
+
+def test_lower_scores_do_not_count_when_higher_ones_are_asked_for():
+    rng = np.random.default_rng(6)
+    group = rng.integers(0, 12, 600)
+    scores = rng.normal(size=600) - 3.0 * (group == 4)
+    found = localise(scores, group, np.arange(600) // 150, rng, higher=True)
+    assert all(e.excess > 0 for e in found.strangest)
+    assert 4 not in [e.group for e in found.strangest]
+
+
+def test_the_one_sided_test_is_seldom_wrong():
+    rng = np.random.default_rng(7)
+    wrong = sum(
+        localise(
+            rng.normal(size=300), rng.integers(0, 10, 300), np.arange(300) // 75, rng, 199, 0.05, higher=True
+        ).p_value
+        <= 0.05
+        for _ in range(300)
+    )
+    assert wrong <= 27
