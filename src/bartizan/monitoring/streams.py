@@ -173,7 +173,7 @@ def _named(value: object) -> str:
 
 
 def as_numbers(column: Column) -> FloatArray:
-    """Return a column as sessions see it, as numbers; categories become hashes that only tell same from different."""
+    """Return a column as sessions see it: numbers; of categories only whether they are the same."""
     if column.dtype != np.object_:
         return np.nan_to_num(column.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     codes = [int.from_bytes(hashlib.blake2b(str(v).encode(), digest_size=2).digest(), "big") for v in column]
