@@ -330,10 +330,14 @@ def drifted(anchor, shift, rounds):
     return current
 
 
-def test_pair_explains_accepted_drift_and_sees_what_is_new(anchor):
-    rolling = drifted(anchor, 0.3, 5)
+@pytest.fixture(scope="module")
+def rolling(anchor):
+    return drifted(anchor, 0.3, 5)
+
+
+def test_pair_explains_accepted_drift_and_sees_what_is_new(anchor, rolling):
     pair = Pair(anchor, rolling, system="s", key=b"k")
-    alarms = pair.feed(stream(50, 4_000, shift=0.3))
+    alarms = pair.feed(stream(50, 2_500, shift=0.3))
     assert alarms
     grounds = {g.kind: g for a in alarms for g in a.grounds}
     assert grounds["rolling"].answer is Answer.NO
@@ -341,16 +345,38 @@ def test_pair_explains_accepted_drift_and_sees_what_is_new(anchor):
     assert all(a.promise for a in alarms)
     # Back to where the anchor is: the rolling baseline alone sees it.
     back = Pair(anchor, rolling, system="s", key=b"k")
-    alone = back.feed(stream(51, 4_000))
+    alone = back.feed(stream(51, 2_500))
     assert alone
     assert all(not a.promise for a in alone)
 
 
-def test_pair_before_the_first_promotion_is_the_anchor_alone(anchor):
+def test_pair_before_the_first_promotion_is_the_anchor_alone(anchor, rolling):
     pair = Pair(anchor, anchor, system="s", key=b"k")
     assert pair.rolling is None
     (alarm, *_) = pair.feed(stream(50, 2_000, shift=0.8))
     assert "rolling" not in {g.kind for g in alarm.grounds}
-    pair.follow(drifted(anchor, 0.3, 2))
+    pair.follow(rolling)
     assert pair.rolling.count == pair.anchor.count == 2_000
     assert pair.accepted()[0] == "input.x"
+
+
+def test_pair_takes_blocks_and_single_events_alike(anchor, rolling):
+    events = stream(60, 1_100, shift=0.6)
+    whole = Pair(anchor, rolling, system="s", key=b"k").feed(events)
+    pair = Pair(anchor, rolling, system="s", key=b"k")
+    single = [a for i in range(len(events)) for a in pair.feed(events.part(i, i + 1))]
+    assert whole
+    assert [(a.id, a.index, a.cause) for a in single] == [(a.id, a.index, a.cause) for a in whole]
+
+
+def test_pair_hands_over_what_it_remembers(anchor, rolling):
+    pair = Pair(anchor, anchor, system="s", key=b"k")
+    pair.feed(stream(61, 9_000))
+    pair.follow(rolling)
+    assert len(pair.rolling.recent.all()) == len(pair.anchor.recent.all())
+    mine, theirs = pair.rolling.histories.of("p1"), pair.anchor.histories.of("p1")
+    assert mine.sum() > 0
+    assert np.array_equal(mine, theirs)
+    assert mine is not theirs
+    pair.follow(anchor)
+    assert pair.rolling is None
