@@ -19,7 +19,7 @@ VERBS = {
     "watch": "run the monitors over a recorded stream: what changed, since when, who, attack or drift",
     "baseline": "sign, promote or roll back what a stream is held against",
     "explain": "say why a recorded exchange was judged as it was",
-    "events": "list recorded exchanges",
+    "events": "list recorded exchanges, or alarms",
     "ledger": "verify the record, or prove that an exchange is in it",
     "config": "check a configuration, or print its schema",
 }

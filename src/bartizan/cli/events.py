@@ -1,4 +1,4 @@
-"""``bartizan events``: lists recorded exchanges, and follows them."""
+"""``bartizan events``: lists recorded exchanges or alarms, and follows them."""
 
 from __future__ import annotations
 
@@ -14,10 +14,13 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from bartizan.alarms import Cause
+from bartizan.cli.alarm_list import list_alarms
+from bartizan.errors import ConfigError
 from bartizan.store import Event, EventQuery, Queries, open_reader
 from bartizan.types import Effect
 
-summary = "list recorded exchanges"
+summary = "list recorded exchanges, or alarms"
 DEFAULT_STORE = Path("bartizan-data")
 FOLLOW_S = 1.0
 FOLLOW_ROWS = 1_000
@@ -50,13 +53,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--before", type=int, metavar="INDEX", help="only ledger indices below this: the next page"
     )
+    parser.add_argument("--alarms", action="store_true", help="alarms instead of exchanges")
+    parser.add_argument(
+        "--cause", type=Cause, choices=list(Cause), metavar="CAUSE", help="only alarms taken for this"
+    )
     parser.add_argument("--limit", type=_count, default=50, help="default: %(default)s")
     parser.add_argument("--follow", action="store_true", help="go on with what is recorded from now on")
     parser.add_argument("--json", action="store_true", help="JSON lines for machines, oldest first")
 
 
 def run(args: argparse.Namespace) -> int:
-    """List exchanges, oldest first, so that the newest stands next to the prompt."""
+    """List exchanges or alarms, oldest first, so that the newest stands next to the prompt."""
+    if args.alarms:
+        return list_alarms(args)
+    if args.cause is not None:
+        raise ConfigError("--cause is about alarms", hint="give --alarms as well")
     reader = open_reader(args.store, args.database)
     query = EventQuery(
         system=args.system,

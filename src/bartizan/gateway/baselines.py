@@ -10,20 +10,29 @@ from pathlib import Path
 
 import msgspec
 
+from bartizan.calibration import session_file
+from bartizan.calibration.sessions import SessionTable
 from bartizan.config import System
 from bartizan.errors import BartizanError, ConfigError
 from bartizan.gateway.watcher import Watched
 from bartizan.monitoring.baseline import Baseline
 from bartizan.monitoring.monitor import Monitor
+from bartizan.monitoring.sessions import SessionWatch
 from bartizan.monitoring.stored import decode
 
 MAX_BYTES = 2**28
 
 
 class _Saved(msgspec.Struct):
-    """What ``bartizan watch`` saves: a baseline, and how recordings are read, which matters only there."""
+    """What ``bartizan watch`` saves; how it reads recordings matters only there.
+
+    Attributes:
+        baseline: The law of the benign stream.
+        sessions: What benign sessions look like; empty where that is not known.
+    """
 
     baseline: bytes
+    sessions: bytes = b""
 
 
 def watched_of(system: System, key: bytes) -> Watched | None:
@@ -39,10 +48,15 @@ def watched_of(system: System, key: bytes) -> Watched | None:
     path = system.monitoring.baseline
     if path is None:
         return None
-    baseline = load_baseline(path)
+    baseline, sessions = load_baseline(path)
     own = hmac.digest(key, f"monitor {system.name}".encode(), hashlib.sha256)
     return Watched(
-        monitor=Monitor(baseline, system=system.name, key=own),
+        monitor=Monitor(
+            baseline,
+            system=system.name,
+            key=own,
+            sessions=None if sessions is None else SessionWatch(sessions, own),
+        ),
         streams=baseline.streams,
         threshold=max(baseline.threshold, math.e),
         digest=baseline.digest,
@@ -51,8 +65,8 @@ def watched_of(system: System, key: bytes) -> Watched | None:
     )
 
 
-def load_baseline(path: Path) -> Baseline:
-    """Read a baseline, alone or as ``bartizan watch`` saved it.
+def load_baseline(path: Path) -> tuple[Baseline, SessionTable | None]:
+    """Read a baseline, alone or as ``bartizan watch`` saved it with a table of benign sessions.
 
     Raises:
         ConfigError: It can't be read.
@@ -64,9 +78,11 @@ def load_baseline(path: Path) -> Baseline:
         data = path.read_bytes()
     except OSError as error:
         raise ConfigError(f"the baseline {path} can't be read: {error.strerror}", hint=hint) from error
-    with suppress(msgspec.MsgspecError):  # else it is a baseline alone
-        data = msgspec.msgpack.decode(data, type=_Saved).baseline
+    saved = _Saved(data)  # a baseline alone
+    with suppress(msgspec.MsgspecError):
+        saved = msgspec.msgpack.decode(data, type=_Saved)
     try:
-        return decode(data)
+        sessions = session_file.decode(saved.sessions) if saved.sessions else None
+        return decode(saved.baseline), sessions
     except BartizanError as error:
         raise ConfigError(f"{path}: {error.message}", hint=error.hint or hint) from error

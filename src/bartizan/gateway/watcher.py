@@ -109,7 +109,8 @@ class Watcher:
         self.events = 0
         self.unfit = 0
         self.why_unfit = ""
-        self.problem = ""
+        self._trouble = ""
+        self._unsaved = ""
         self.streams: tuple[StreamStatus, ...] = ()
         self._queue = queue
         self._on_alarm = on_alarm
@@ -122,14 +123,19 @@ class Watcher:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name=f"watch-{system}", daemon=True)
 
+    @property
+    def problem(self) -> str:
+        """What is wrong; empty if nothing is."""
+        return self._trouble or self._unsaved
+
     def start(self) -> None:
         """Take the state back, and begin."""
-        kept, self.problem = load_monitor(self._state, self.watched.digest)
+        kept, self._trouble = load_monitor(self._state, self.watched.digest)
         if kept is not None:
             try:
                 self.watched.monitor.restore(kept)
             except (BartizanError, ValueError) as error:
-                self.problem = f"the monitor starts anew: its state can't be used: {error}"
+                self._trouble = f"the monitor starts anew: its state can't be used: {error}"
         self._look()
         self._thread.start()
 
@@ -145,6 +151,14 @@ class Watcher:
             self._thread.join(timeout_s)
 
     def _run(self) -> None:
+        try:
+            self._loop()
+        except Exception as error:  # noqa: BLE001 - a thread must not die in silence
+            self._trouble = f"nothing is watched any more: {type(error).__name__}"
+            _LOG.exception("the watcher died")
+            self._queue.close()  # what comes now is counted as dropped
+
+    def _loop(self) -> None:
         saved = written = time.monotonic()
         while not (self._stop.is_set() and not len(self._queue)):
             taken = self._queue.take(BATCH, WAIT_S)
@@ -199,5 +213,9 @@ class Watcher:
     def _save(self) -> None:
         try:
             save_monitor(self._state, self.watched.digest, self.watched.monitor.snapshot())
+            self._unsaved = ""
         except OSError as error:
-            self.problem = f"the monitor's state can't be saved: {error.strerror}"
+            self._unsaved = f"the monitor's state can't be saved: {error.strerror}"
+        except Exception as error:  # noqa: BLE001 - state that can't be saved must not end the watch
+            self._unsaved = f"the monitor's state can't be saved: {type(error).__name__}"
+            _LOG.exception("saving a monitor's state failed")

@@ -423,6 +423,18 @@ def test_events_that_do_not_fit_and_a_broken_monitor_stop_nothing(world):
     until(lambda: made.watching.status().events == 2)
 
 
+def test_a_watcher_that_dies_or_cannot_save_is_said(world, monkeypatch):
+    made = world(monitoring={"snapshot_s": 0.01})
+    monkeypatch.setattr(made.monitor, "snapshot", lambda: 1 / 0)
+    made.watching.start()
+    until(lambda: "can't be saved: ZeroDivisionError" in made.watching.check())
+    monkeypatch.setattr(made.monitor, "evidence", lambda: 1 / 0)
+    assert made.ask("alice").status == 200
+    until(lambda: "nothing is watched any more: ZeroDivisionError" in made.watching.check())
+    assert made.ask("alice").status == 200
+    assert made.watching.status().dropped == 1
+
+
 def test_stopped_queries_do_not_reach_the_monitor(world):
     made = world()
     made.watching.on_alarm(alarm())
@@ -531,7 +543,7 @@ def test_a_real_monitor_is_made_of_a_saved_baseline(tmp_path, baseline, wrapped)
     path.write_bytes(
         msgspec.msgpack.encode({"format": "x", "schema": {}, "baseline": data}) if wrapped else data
     )
-    assert load_baseline(path).digest == baseline.digest
+    assert load_baseline(path)[0].digest == baseline.digest
     config = settings(tmp_path, monitoring={"baseline": "calm.baseline"})
     made = watching_of(config.systems[0], KEY, Kept(), Metrics(), Clock(), tmp_path)
     made.start()
