@@ -73,11 +73,14 @@ class Quarantine:
         return before - len(self)
 
     def take(self, now: float) -> Events | None:
-        """Return, and let go of, the events of all slices that have waited long enough."""
+        """Return, and let go of, the events of all slices that have waited long enough, in time order."""
         done = [s for s in self._slices if (s.number + 1) * self._width <= now - self.seconds]
         self._slices = self._slices[len(done) :]
         done = [s for s in done if len(s.events)]
-        return join([s.events for s in done]) if done else None
+        if not done:
+            return None
+        events = join([s.events for s in done])
+        return select(events, np.argsort(events.times, kind="stable"))
 
     def _extend(self, number: int, events: Events, priorities: FloatArray) -> None:
         if not self._slices or number > self._slices[-1].number:

@@ -190,6 +190,16 @@ def test_quarantine_gives_back_what_has_waited():
     assert (np.diff(ripe.times) > 0).all()
 
 
+def test_late_events_only_wait_longer():
+    held = Quarantine(160.0, 10_000, np.random.default_rng(0))
+    held.add(stream(0, 10, start=500.0))
+    held.add(stream(1, 10, start=300.0))
+    assert held.take(600.0) is None
+    ripe = held.take(700.0)
+    assert len(ripe) == 20
+    assert (np.diff(ripe.times) > 0).all()
+
+
 def test_quarantine_is_bounded_and_a_flood_displaces_its_own_slice_only():
     held = Quarantine(1600.0, 2 * SLICES * 20, np.random.default_rng(0))
     held.add(stream(0, 500))
