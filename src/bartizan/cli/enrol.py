@@ -29,11 +29,12 @@ def enrol_model(system: System, settings: FingerprintConfig, store: Path, rows: 
         CalibrationError: The model can't be asked, or the rows are no good.
     """
     with Endpoint(system.upstream, settings.model, settings.version) as endpoint:
-        scores = endpoint.ask(rows[:1]).scores
+        embedding = system.embedding_output
+        scores = endpoint.ask(rows[:1], embedding).scores
         # Not the seed of the split: canaries that can be made again are known.
         made: Fingerprint = enrol(
             rows,
-            lambda batch: endpoint.ask(batch).values,
+            lambda batch: endpoint.ask(batch, embedding).values,
             np.random.default_rng(),
             created=WALL_CLOCK(),
             canaries=settings.canaries,

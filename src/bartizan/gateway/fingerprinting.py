@@ -266,7 +266,8 @@ class Fingerprinting:
             self._inputs = read_inputs((await self._exchange("GET", self._path, b""))[1])
         body = infer_body(self._inputs, rows)
         headers, answer = await self._exchange("POST", f"{self._path}/infer", body)
-        outputs = read_outputs(headers, answer, len(rows))
+        embedding = self._served.config.embedding_output
+        outputs = read_outputs(headers, answer, len(rows), embedding=embedding)
         self._scores = outputs.scores
         return outputs.values
 
