@@ -7,6 +7,7 @@ import copy
 import msgspec
 
 from bartizan.alarms import Alarm, Answer, Events, Ground, SessionSignal
+from bartizan.errors import CalibrationError
 from bartizan.monitoring.baseline import Baseline
 from bartizan.monitoring.episode import QUIET
 from bartizan.monitoring.monitor import Monitor, Sessions
@@ -88,6 +89,31 @@ class Pair:
         new.histories = copy.deepcopy(first.histories)
         new.canary, new.signals = first.canary, first.signals
         self.rolling = new
+
+    def snapshot(self) -> bytes:
+        """Return the state of both."""
+        second = b"" if self.rolling is None else self.rolling.snapshot()
+        return msgspec.msgpack.encode((self.anchor.snapshot(), second))
+
+    def restore(self, data: bytes) -> None:
+        """Take a state back, of the same two baselines.
+
+        Raises:
+            CalibrationError: The bytes are no state, or one of other baselines.
+        """
+        try:
+            first, second = msgspec.msgpack.decode(data, type=tuple[bytes, bytes])
+        except msgspec.MsgspecError as error:
+            raise CalibrationError(
+                f"not a saved state: {error}", hint="remove it to start watching afresh"
+            ) from error
+        if bool(second) != (self.rolling is not None):
+            raise CalibrationError(
+                "the saved state belongs to other baselines", hint="remove it to start watching afresh"
+            )
+        self.anchor.restore(first)
+        if self.rolling is not None:
+            self.rolling.restore(second)
 
     def accepted(self) -> tuple[str, float]:
         """Return the stream that has moved furthest from the anchor by promotions, and how far."""

@@ -390,3 +390,18 @@ def test_pair_hands_over_what_it_remembers(anchor, rolling):
     assert mine is not theirs
     pair.follow(anchor)
     assert pair.rolling is None
+
+
+def test_pair_survives_a_restart(anchor, rolling):
+    events = stream(60, 2_000, shift=0.5)
+    whole = Pair(anchor, rolling, system="s", key=b"k").feed(events)
+    first, second = (Pair(anchor, rolling, system="s", key=b"k") for _ in range(2))
+    alarms = first.feed(events.part(0, 700))
+    second.restore(first.snapshot())
+    alarms += second.feed(events.part(700, 2_000))
+    assert whole
+    assert [(a.id, a.index, a.grounds) for a in alarms] == [(a.id, a.index, a.grounds) for a in whole]
+    with pytest.raises(CalibrationError, match="other baselines"):
+        Pair(anchor, anchor, system="s", key=b"k").restore(first.snapshot())
+    with pytest.raises(CalibrationError, match="not a saved state"):
+        first.restore(b"x")
