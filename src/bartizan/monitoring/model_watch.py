@@ -271,6 +271,8 @@ class ModelWatch:
         state = self._state
         state.calm += 1
         if state.calm >= len(self.fingerprint.inputs):
+            if state.moved:
+                self._detector.reset()  # what spoke against another model does not speak against this one
             state.moved, state.onset = False, None
             state.differences.clear()
 

@@ -80,6 +80,7 @@ def test_it_is_said_once_until_the_model_comes_back():
     assert watch.moved
     checks(watch, Model(), 32)
     assert not watch.moved
+    assert watch.log_evidence == -np.inf
     assert first(checks(watch, Model(7), 1)) == 0
 
 
