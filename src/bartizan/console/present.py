@@ -98,6 +98,7 @@ class SystemCard:
 
     system: System
     link: str
+    streams: str
     enforcing: bool
     promised: str
     cells: tuple[CellCard, ...]
@@ -110,6 +111,7 @@ def system_card(system: System) -> SystemCard:
     return SystemCard(
         system=system,
         link=f"/console/calibration/{quote(system.name, safe='')}",
+        streams=f"/console/streams/{quote(system.name, safe='')}",
         enforcing=system.mode is Mode.ENFORCE,
         promised=one_in(system.false_alarm_rate),
         cells=tuple(cell_card(cell, system.kind) for cell in system.cells),

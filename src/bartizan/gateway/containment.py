@@ -79,10 +79,10 @@ class Containing:
         with self._lock:
             return self._state.apply(alarm, self._clock())
 
-    def impose(self, principal: str) -> Imposed | None:
-        """Count a query, and return what it has to bear."""
+    def impose(self, principal: str, queries: int = 1) -> Imposed | None:
+        """Count queries, one for each row, and return what they have to bear."""
         with self._lock:
-            return self._state.impose(principal, self._clock())
+            return self._state.impose(principal, self._clock(), queries)
 
     def release(self, principal: str) -> bool:
         """Let a principal go, or everybody's hold end; return whether there was one."""

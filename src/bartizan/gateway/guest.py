@@ -47,7 +47,8 @@ class Guest:
             The verdict to record and the parts that nobody will look at for it; ``None`` for
             a principal that is not contained.
         """
-        imposed = self._imposed = self._containing.impose(self._principal)
+        queries = sum(len(p.rows.inputs) for p in parts if p.rows is not None)
+        imposed = self._imposed = self._containing.impose(self._principal, max(1, queries))
         if imposed is None:
             return None
         await self._containing.wait(imposed, self._exchange)

@@ -103,7 +103,7 @@ class Contained(Value, frozen=True, gc=False):
 
 
 class Imposed(Value, frozen=True, gc=False):
-    """What one query has to bear.
+    """What one query, or one batch of them, has to bear.
 
     Attributes:
         measure: The measure.
@@ -146,16 +146,22 @@ class Containments:
         names = dict.fromkeys(name for name in alarm.principals if name != EVERYBODY)
         return tuple(self._contain(name, measure, alarm, now) for name in names)
 
-    def impose(self, principal: str, now: float) -> Imposed | None:
-        """Count a principal's query, and return what it has to bear, if anything."""
+    def impose(self, principal: str, now: float, queries: int = 1) -> Imposed | None:
+        """Count a principal's queries, and return what they have to bear, if anything.
+
+        Args:
+            principal: Who asks.
+            now: Seconds since the epoch.
+            queries: How many at once: a batch of rows is as many queries as it has rows.
+        """
         everybody = self._kept.get(EVERYBODY)
-        own = self._counted(principal, now)
+        own = self._counted(principal, now, queries)
         entry = max((e for e in (own, everybody) if e is not None), key=lambda e: e.measure, default=None)
         if entry is None or entry.measure is Measure.NONE:
             return None
         if entry.measure is not Measure.THROTTLE:
             return Imposed(entry.measure, entry.alarm)
-        wait_s = self._wait(entry.principal, now)
+        wait_s = self._wait(entry.principal, now, queries)
         if wait_s is None:
             return Imposed(Measure.HOLD, entry.alarm)
         return Imposed(Measure.THROTTLE, entry.alarm, wait_s)
@@ -200,14 +206,14 @@ class Containments:
         self._kept[principal] = entry
         return entry
 
-    def _counted(self, principal: str, now: float) -> Contained | None:
+    def _counted(self, principal: str, now: float, queries: int) -> Contained | None:
         entry = self.entry(principal, now)
         if entry is None or entry.measure is entry.pending:
             return entry
         if entry.queries_left <= 0:
             entry = self._started(entry, now)
         else:
-            entry = replace(entry, queries_left=entry.queries_left - 1)
+            entry = replace(entry, queries_left=entry.queries_left - queries)
         self._kept[principal] = entry
         return entry
 
@@ -235,18 +241,18 @@ class Containments:
         least, most = self.policy.delay_s
         return queries, least + (most - least) * int.from_bytes(drawn[8:], "big") / 2**64
 
-    def _wait(self, principal: str, now: float) -> float | None:
-        """Return how long a throttled query waits; ``None`` if that is too long.
+    def _wait(self, principal: str, now: float, queries: int) -> float | None:
+        """Return how long throttled queries wait; ``None`` if that is too long.
 
         A generic cell rate algorithm: one number a principal, and no more queries wait at once
         than ``throttle_wait_s`` and the rate allow.
         """
         interval = 1.0 / self.policy.throttle_per_s
         free_at = max(self._free_at.get(principal, 0.0), now)
-        wait_s = max(0.0, free_at - (self.policy.throttle_burst - 1) * interval - now)
+        wait_s = max(0.0, free_at + (queries - self.policy.throttle_burst) * interval - now)
         if wait_s > self.policy.throttle_wait_s:
             return None
-        self._free_at[principal] = free_at + interval
+        self._free_at[principal] = free_at + queries * interval
         return wait_s
 
     def _make_room(self, now: float) -> None:

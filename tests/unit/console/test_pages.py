@@ -186,6 +186,7 @@ def test_the_overview_says_what_is_promised_and_kept(client):
         "121, of which 121 are under a signed checkpoint",
         "calibration: assistant: response is not calibrated",
         "900 µs",
+        "3 contained after alarms.",
     ):
         assert words in text, words
 

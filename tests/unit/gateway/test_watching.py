@@ -300,9 +300,10 @@ def test_a_protocol_that_has_no_coarser_answers_gives_none(world):
 
 
 def test_a_throttled_principal_waits(world):
-    made = world(containment={"attack": "throttle", "throttle_burst": 1, "throttle_wait_s": 2.5})
+    limits = {"throttle_burst": 2, "throttle_wait_s": 2.5, "throttle_per_s": 2}
+    made = world(containment={"attack": "throttle", **limits})
     made.watching.on_alarm(alarm())
-    statuses = [made.ask().status for _ in range(4)]
+    statuses = [made.ask().status for _ in range(4)]  # two rows each
     assert statuses == [200, 200, 200, 400]
     assert made.slept[:2] == [1.0, 2.0]
     notes = [r.note for r in made.ledger.records]
@@ -325,7 +326,7 @@ def test_under_observe_it_is_recorded_and_not_done(world, measure):
 
 
 def test_release_and_the_measure_before_it_starts(world):
-    made = world(containment={"delay_queries": [2, 2], "delay_s": [1000, 1000]})
+    made = world(containment={"delay_queries": [4, 4], "delay_s": [1000, 1000]})
     made.watching.on_alarm(alarm())
     assert [made.ask().status for _ in range(4)] == [200, 200, 400, 400]
     assert "contained" not in made.ledger.records[1].note

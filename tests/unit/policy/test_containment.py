@@ -179,6 +179,26 @@ def test_throttling_spaces_queries_and_bounds_what_waits():
     assert rested == [0.0, 0.0, 0.0, 0.5]
 
 
+def test_a_batch_counts_as_many_queries_as_it_has_rows():
+    policy = replace_policy(
+        attack=Measure.THROTTLE, throttle_per_s=2.0, throttle_burst=4, throttle_wait_s=1.0
+    )
+    state = Containments(policy, KEY)
+    state.apply(alarm(), T)
+    assert state.impose("mallory", T, 2) is None
+    assert state.entry("mallory", T).queries_left == 1
+    assert state.impose("mallory", T, 500) is None  # the measure has not started
+    imposed = [state.impose("mallory", T, n) for n in (4, 2, 7, 1)]
+    assert [(i.measure, i.wait_s) for i in imposed] == [
+        (Measure.THROTTLE, 0.0),
+        (Measure.THROTTLE, 1.0),
+        (Measure.HOLD, 0.0),
+        (Measure.HOLD, 0.0),
+    ]
+    # A batch that can never be let through at this rate is held whenever it comes.
+    assert state.impose("mallory", T + 500, 7).measure is Measure.HOLD
+
+
 def test_memory_is_bounded_and_those_that_end_first_are_let_go():
     state = Containments(PLAIN, KEY, capacity=3)
     for i in range(5):
