@@ -31,6 +31,8 @@ DONE = {
 PACE_KEPT = 64
 """Durations of recent exchanges that a stopped one is given, so that it comes no faster than others."""
 PACE_LONGEST_S = 5.0
+MAX_PACED = 64
+"""Stopped exchanges that wait at once; a flood of more must not take the place of others' exchanges."""
 
 
 @runtime_checkable
@@ -73,6 +75,7 @@ class Containing:
         self._state = Containments(policy, key)
         self._lock = threading.Lock()
         self._pace: deque[float] = deque(maxlen=PACE_KEPT)
+        self._paced = 0
 
     def on_alarm(self, alarm: Alarm) -> tuple[Contained, ...]:
         """Contain whom an alarm concerns."""
@@ -121,12 +124,16 @@ class Containing:
         """
         if self.mode is not Mode.ENFORCE:
             return
-        wait_s = imposed.wait_s
-        if imposed.measure >= Measure.HOLD and self._pace:
+        if imposed.measure < Measure.HOLD:
+            if imposed.wait_s > 0:
+                await self._sleep(imposed.wait_s)
+        elif self._pace and self._paced < MAX_PACED:
             drawn = hashlib.blake2b(exchange.encode(), key=self._key[:64], digest_size=8).digest()
-            wait_s = self._pace[int.from_bytes(drawn, "big") % len(self._pace)]
-        if wait_s > 0:
-            await self._sleep(wait_s)
+            self._paced += 1
+            try:
+                await self._sleep(self._pace[int.from_bytes(drawn, "big") % len(self._pace)])
+            finally:
+                self._paced -= 1
 
     def verdict(self, imposed: Imposed, parts: tuple[Part, ...]) -> Verdict:
         """Return what is recorded of a contained query; ``parts`` that nobody looks at for it."""

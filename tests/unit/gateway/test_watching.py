@@ -21,6 +21,7 @@ from bartizan.alarms import Alarm, Answer, Cause, Events, Ground, StreamShare
 from bartizan.assembly import build_pipeline, containment_of
 from bartizan.config import from_mapping
 from bartizan.errors import CalibrationError, ConfigError, LedgerError, ProtocolError
+from bartizan.gateway import containment
 from bartizan.gateway.baselines import load_baseline, watched_of
 from bartizan.gateway.body import with_length
 from bartizan.gateway.containment import Containing
@@ -36,7 +37,7 @@ from bartizan.gateway.watching import Watching, watching_of
 from bartizan.monitoring.learning import learn
 from bartizan.monitoring.stored import encode
 from bartizan.monitoring.streams import learn_stream
-from bartizan.policy.containment import EVERYBODY, Measure
+from bartizan.policy.containment import EVERYBODY, Imposed, Measure
 from bartizan.protocols.open_inference import OpenInference
 from bartizan.types import Effect, Mode
 
@@ -266,6 +267,33 @@ def test_the_answer_to_a_stopped_principal_takes_as_long_as_others_do(world):
     made.ask()
     assert len(made.slept) == 1
     assert 0 < made.slept[0] < 5
+
+
+def test_a_flood_of_stopped_queries_does_not_wait(world, monkeypatch):
+    monkeypatch.setattr(containment, "MAX_PACED", 2)
+    made = world()
+    made.containing.took(1.0)
+    held = Imposed(Measure.HOLD, "al-1")
+    waiting, most, late = 0, 0, asyncio.Event()
+
+    async def sleep(_: float) -> None:
+        nonlocal waiting, most
+        waiting += 1
+        most = max(most, waiting)
+        await late.wait()
+        waiting -= 1
+
+    async def flood() -> None:
+        monkeypatch.setattr(made.containing, "_sleep", sleep)
+        tasks = [asyncio.ensure_future(made.containing.wait(held, f"bz-{i}")) for i in range(10)]
+        await asyncio.sleep(0.01)
+        assert sum(task.done() for task in tasks) == 8
+        late.set()
+        await asyncio.gather(*tasks)
+        await made.containing.wait(held, "bz-11")
+
+    asyncio.run(flood())
+    assert (most, waiting) == (2, 0)
 
 
 def test_a_degraded_answer_keeps_its_form(world):
