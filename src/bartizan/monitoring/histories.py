@@ -46,7 +46,8 @@ class Histories:
 
     def put(self, principal: str, counts: Counts) -> None:
         """Set a principal's bin counts, as the one heard of last."""
-        self._counts[self._slot(principal)] = counts
+        slot = self._slot(principal)  # which may move the array
+        self._counts[slot] = counts
 
     def absorb(self, events: Stretch) -> None:
         """Count events; those of nobody in particular are left out."""

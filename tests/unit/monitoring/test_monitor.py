@@ -112,6 +112,17 @@ def test_a_restart_in_the_middle_changes_no_alarm(baseline, traffic, cut):
     assert found == expected
 
 
+def test_what_principals_used_to_send_survives_a_restart(baseline, traffic):
+    stream = traffic(6)
+    calm, moved = stream.events(12_000), stream.events(2_500, one_tenant)
+    whole, again = monitor(baseline), monitor(baseline)
+    whole.feed(calm)
+    assert len(whole.histories) > 10
+    again.restore(whole.snapshot())
+    assert again.snapshot() == whole.snapshot()
+    assert again.feed(moved) == whole.feed(moved)
+
+
 def test_a_long_change_is_one_alarm(baseline, traffic):
     found = after(baseline, traffic, everyone, n=20_000)
     assert len({a.id for a in found}) == 1
