@@ -367,10 +367,10 @@ def show(results: dict) -> None:
 def _cell(cell: dict) -> str:
     if cell["found"] == 0:
         return "never"
-    missed = "" if cell["found"] == 1 else f", {1 - cell['found']:.0%} never"
-    middle = f"{cell['median']:,.0f}" if np.isfinite(cell["median"]) else "never"
-    most = f" ({cell['most']:,.0f})" if np.isfinite(cell["most"]) else ""
-    return f"{middle}{most}{missed}"
+    if cell["found"] == 1:
+        return f"{cell['median']:,.0f} ({cell['most']:,.0f})"
+    middle = f"{cell['median']:,.0f}, " if np.isfinite(cell["median"]) else ""
+    return f"{middle}found {cell['found']:.0%}"
 
 
 def main() -> int:
