@@ -55,7 +55,7 @@ def run(*, quick: bool = False) -> dict[str, Any]:
         "ramps": [r for share in ramps.SHARES for length in lengths for r in ramp(share, length)],
         "adaptive": [r for share in ramps.SHARES for r in adaptive(share, 30 if quick else 60)],
         "sybils": [sybils(accounts, 10 if quick else 40) for accounts in (1, 10, 100, 1000)],
-        "honest": [r for what in HONEST for r in honest(what, 20 if quick else 100)],
+        "honest": [r for what in HONEST for r in honest(what, 20 if quick else 60)],
     }
 
 
@@ -205,10 +205,10 @@ HONEST: dict[str, tuple[World, Callable[[float], float]]] = {
 
 def honest(what: str, windows: int) -> list[dict[str, Any]]:
     """Drift without an attacker; a person who is asked signs a new anchor from the last five windows."""
-    kind, drift = HONEST[what]
+    place, drift = HONEST[what]
     rows = []
     for words, limits in SYSTEMS:
-        world = replace(kind, trusted=limits.trusted_share and TRUSTED)
+        world = replace(place, trusted=limits.trusted_share and TRUSTED)
         rng = np.random.default_rng(11)
         anchor = current = anchor_of(world, 4)
         accepted, signed, lag = 0, 0, []
