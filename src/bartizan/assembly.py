@@ -47,6 +47,11 @@ def learned_path(store: Path, system: str) -> Path:
     return store / "calibration" / f"{system}.msgpack"
 
 
+def sessions_path(store: Path, system: str) -> Path:
+    """Return where the table of a system's simulated benign sessions is kept."""
+    return store / "watch" / f"{system}.sessions"
+
+
 def table_of(config: Config, system: System) -> Table:
     """Return the calibration in force for a system: configured, else learned, else generic."""
     if system.calibration.file is not None:

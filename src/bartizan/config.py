@@ -140,7 +140,15 @@ class Monitoring(_Model):
     """What is watched over time. Only for systems of kind `predict`."""
 
     baseline: Path | None = Field(
-        default=None, description="The stream as it should be, made from recorded traffic; none: not watched."
+        default=None,
+        description="The stream as it should be, made from recorded traffic; none: learnt from live traffic.",
+    )
+    learn: bool = Field(
+        default=True, description="Without a baseline, learn one from the first live events, and keep it."
+    )
+    learn_events: int = Field(default=20_000, ge=1_000, le=1_000_000, description="Events to learn from.")
+    events_per_alarm: float = Field(
+        default=1e6, ge=100, le=1e12, description="A learnt baseline's promise: one false alarm per so many."
     )
     trusted_principals: tuple[str, ...] = Field(
         default=(), description="Names of callers whose traffic nobody else can shape."

@@ -5,17 +5,20 @@ from __future__ import annotations
 import hashlib
 import hmac
 import math
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 
+from bartizan.assembly import sessions_path
 from bartizan.calibration import session_file
 from bartizan.calibration.sessions import SessionTable
 from bartizan.config import System
 from bartizan.errors import BartizanError, ConfigError
+from bartizan.gateway.beginning import Beginning
 from bartizan.gateway.watcher import Watched
-from bartizan.monitoring.baseline import Baseline
+from bartizan.monitoring.baseline import Baseline, Settings
 from bartizan.monitoring.monitor import Monitor
 from bartizan.monitoring.sessions import SessionWatch
 from bartizan.monitoring.stored import decode
@@ -35,34 +38,91 @@ class _Saved(msgspec.Struct):
     sessions: bytes = b""
 
 
-def watched_of(system: System, key: bytes) -> Watched | None:
-    """Return a system's monitor; ``None`` where no baseline is configured.
+def watched_of(system: System, key: bytes, data: Path, clock: Callable[[], float]) -> Watched | None:
+    """Return a system's monitor: of the baseline configured, or else of the one learnt live.
 
     Args:
         system: Its configuration.
         key: The installation's key; each system's monitor gets one made of it.
+        data: The data directory.
+        clock: Seconds since the epoch.
+
+    Returns:
+        ``None`` where no baseline is configured and none is to be learnt.
 
     Raises:
-        ConfigError: The baseline can't be read.
+        ConfigError: The baseline, or the table of sessions, can't be read.
     """
-    path = system.monitoring.baseline
-    if path is None:
+    settings = system.monitoring
+    live = live_path(data, system.name)
+    path = settings.baseline or (live if live.exists() else None)
+    if path is not None:
+        baseline, sessions = load_baseline(path)
+        return watched(system, key, data, baseline, sessions)
+    if not settings.learn:
         return None
-    baseline, sessions = load_baseline(path)
+    wanted = Settings(settings.events_per_alarm)
+    return gathering(Beginning(system.name, settings.learn_events, live, wanted, clock))
+
+
+def watched(
+    system: System, key: bytes, data: Path, baseline: Baseline, sessions: SessionTable | None = None
+) -> Watched:
+    """Return a system's monitor of a baseline, and of the benign sessions that calibration simulated.
+
+    Raises:
+        ConfigError: The table of sessions can't be read.
+    """
     own = hmac.digest(key, f"monitor {system.name}".encode(), hashlib.sha256)
+    sessions = sessions or _simulated(sessions_path(data, system.name))
+    watch = None if sessions is None else SessionWatch(sessions, own)
     return Watched(
-        monitor=Monitor(
-            baseline,
-            system=system.name,
-            key=own,
-            sessions=None if sessions is None else SessionWatch(sessions, own),
-        ),
+        monitor=Monitor(baseline, system=system.name, key=own, sessions=watch),
         streams=baseline.streams,
         threshold=max(baseline.threshold, math.e),
         digest=baseline.digest,
         promise=baseline.promise,
         refused=baseline.refused,
     )
+
+
+def gathering(beginning: Beginning) -> Watched:
+    """Return what stands for a monitor while there is no baseline."""
+    return Watched(beginning, (), math.e, "", "", beginning.said)
+
+
+def renewal(system: System, key: bytes, data: Path, first: Watched) -> Callable[[], Watched | None] | None:
+    """Return what tells how far gathering is and, once a baseline is learnt, gives its monitor."""
+    beginning = first.monitor
+    if not isinstance(beginning, Beginning):
+        return None
+    begun = False
+
+    def renew() -> Watched | None:
+        nonlocal begun
+        if begun:
+            return None
+        begun = beginning.baseline is not None
+        return watched(system, key, data, beginning.baseline) if beginning.baseline else gathering(beginning)
+
+    return renew
+
+
+def live_path(data: Path, system: str) -> Path:
+    """Return where the baseline that live traffic taught is kept."""
+    return data / "watch" / f"{system}.baseline"
+
+
+def _simulated(path: Path) -> SessionTable | None:
+    if not path.exists():
+        return None
+    try:
+        return session_file.decode(path.read_bytes())
+    except (BartizanError, OSError) as error:
+        raise ConfigError(
+            f"the table of benign sessions {path} can't be read: {error}",
+            hint="make it with `bartizan calibrate --sessions`, or remove it",
+        ) from error
 
 
 def load_baseline(path: Path) -> tuple[Baseline, SessionTable | None]:

@@ -89,6 +89,7 @@ class Watcher:
         on_points: Takes minutes of streams.
         state: The file that the monitor's state is kept in.
         snapshot_s: How often it is kept.
+        renew: Asked after each batch for another monitor to go on with; ``None``: with this one.
 
     Guarantees:
         Trouble with the monitor never reaches the data plane: it is told in ``problem``.
@@ -104,8 +105,11 @@ class Watcher:
         on_points: Callable[[list[StreamPoint]], None],
         state: Path,
         snapshot_s: float,
+        renew: Callable[[], Watched | None] | None = None,
     ) -> None:
         self.watched = watched
+        self._system = system
+        self._renew = renew
         self.events = 0
         self.unfit = 0
         self.why_unfit = ""
@@ -196,7 +200,15 @@ class Watcher:
             for alarm in alarms:
                 self._on_alarm(alarm)
             self._minutes.add(events, monitor.evidence(), alarms)
+        if self._renew is not None and (now := self._renew()) is not None:
+            self._begin(now)
         self._look()
+
+    def _begin(self, watched: Watched) -> None:
+        """Watch with another monitor from here on."""
+        if watched.digest != self.watched.digest:
+            self._minutes = Minutes(self._system, watched.streams, watched.threshold)
+        self.watched = watched
 
     def _look(self) -> None:
         alone = math.log(self.watched.threshold * max(1, len(self.watched.streams)))

@@ -13,7 +13,7 @@ from bartizan.alarms import Alarm, Ground
 from bartizan.assembly import containment_of
 from bartizan.config import System, secret
 from bartizan.errors import LedgerError
-from bartizan.gateway.baselines import watched_of
+from bartizan.gateway.baselines import renewal, watched_of
 from bartizan.gateway.containment import Containing
 from bartizan.gateway.guest import Guest
 from bartizan.gateway.keeping import load_contained, save_contained
@@ -57,7 +57,8 @@ class Watching:
         metrics: Counts them.
         clock: Seconds since the epoch.
         state: The file, without suffix, that state is kept in over a restart.
-        watched: Its monitor; ``None`` where no baseline is configured.
+        watched: Its monitor; ``None`` where there is no baseline, nor one to come.
+        renew: Gives another monitor to go on with, once there is one.
     """
 
     def __init__(
@@ -69,6 +70,7 @@ class Watching:
         clock: Callable[[], float],
         state: Path,
         watched: Watched | None = None,
+        renew: Callable[[], Watched | None] | None = None,
     ) -> None:
         settings = system.monitoring
         self.containing = containing
@@ -97,6 +99,7 @@ class Watching:
                 on_points=store.add_points,
                 state=state.with_suffix(".monitor"),
                 snapshot_s=settings.snapshot_s,
+                renew=renew,
             )
         kept, self._problem = load_contained(self._contained_file)
         containing.restore(kept)
@@ -225,7 +228,9 @@ def watching_of(
         return None
     containing = Containing(containment_of(system), system.mode, key, clock)
     state = data / "watch" / system.name
-    return Watching(system, containing, store, metrics, clock, state, watched_of(system, key))
+    watched = watched_of(system, key, data, clock)
+    renew = None if watched is None else renewal(system, key, data, watched)
+    return Watching(system, containing, store, metrics, clock, state, watched, renew)
 
 
 def _shown(entry: Contained) -> ContainedStatus:

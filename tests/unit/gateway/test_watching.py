@@ -580,7 +580,7 @@ def test_a_real_monitor_is_made_of_a_saved_baseline(tmp_path, baseline, wrapped)
     status = made.status()
     assert status.baseline == baseline.digest
     assert [s.name for s in status.streams][:1] == ["input.a"]
-    again = watched_of(config.systems[0], KEY)
+    again = watched_of(config.systems[0], KEY, tmp_path, Clock())
     assert again.threshold == pytest.approx(baseline.threshold)
     kept, why = load_monitor(tmp_path / "watch" / "digits.monitor", baseline.digest)
     assert why == ""
@@ -593,7 +593,7 @@ def test_a_baseline_that_cannot_be_read_stops_start_up(tmp_path, content):
         (tmp_path / "b").write_bytes(content)
     config = settings(tmp_path, monitoring={"baseline": "b"})
     with pytest.raises(ConfigError) as caught:
-        watched_of(config.systems[0], KEY)
+        watched_of(config.systems[0], KEY, tmp_path, Clock())
     assert caught.value.hint
 
 
