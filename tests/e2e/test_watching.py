@@ -146,6 +146,7 @@ def test_one_tenant_changes_and_is_contained_until_it_is_let_go(folder: Path, up
                 break
         assert [c["principal"] for c in contained] == [CHANGED]
 
+        gateway.records()
         (alarm,) = [a for a in api(gateway, "/api/v1/alarms")["alarms"] if a["principals"]]
         assert alarm["cause"] == Cause.TENANT_CHANGE
         assert alarm["principals"] == [CHANGED]
@@ -157,6 +158,7 @@ def test_one_tenant_changes_and_is_contained_until_it_is_let_go(folder: Path, up
         statuses = traffic(gateway, 2, shift=0.0, seed=99)
         assert statuses[CHANGED] == [400, 400]
         assert all(400 not in s for who, s in statuses.items() if who != CHANGED) or _only_judged(gateway)
+        gateway.records()  # waits until the query store has them
         report = api(gateway, f"/api/v1/principals/{CHANGED}")
         assert report["events"][0]["rule"] == "contained"
         assert report["contained"][0]["enforcing"]
