@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
 
+from bartizan.alarms import Alarm, Cause
 from bartizan.assembly import learned_path, load_table
 from bartizan.calibration.learn import Guards, LivePoint, Proposal, propose
 from bartizan.calibration.table import Table, encode
@@ -16,6 +17,8 @@ from bartizan.types import Measured, Mode
 
 MAX_POINTS = 200_000
 """Newest live messages that a table is learnt from."""
+MAX_ALARMS = 1_000
+"""Newest attacks whose principals teach nothing."""
 
 
 class Scores(Protocol):
@@ -25,6 +28,17 @@ class Scores(Protocol):
         self, system: str, *, since: float | None = None, limit: int | None = None
     ) -> Iterable[MeasuredRow]:
         """Return the scores of a system's recorded steps."""
+        ...
+
+    def alarms(
+        self,
+        system: str | None = None,
+        cause: Cause | None = None,
+        principal: str | None = None,
+        since: float | None = None,
+        limit: int = 50,
+    ) -> list[Alarm]:
+        """Return alarms."""
         ...
 
 
@@ -40,15 +54,21 @@ def learns(system: Served) -> bool:
 
 
 def learn(system: Served, scores: Scores, rate: float, store: Path, clock: Callable[[], float]) -> Proposal:
-    """Propose a table for one system and, if there is one, save it and put it in force."""
+    """Propose a table for one system and, if there is one, save it and put it in force.
+
+    Principals of an attack teach nothing, for as long as its alarm is kept.
+    """
     settings = system.config.calibration
     pipeline = system.pipeline
     path = learned_path(store, system.config.name)
     anchor_path = path.with_suffix(".anchor.msgpack")
     anchor = load_table(anchor_path) if anchor_path.exists() else None
+    attacks = scores.alarms(system.config.name, Cause.ATTACK, limit=MAX_ALARMS)
+    attackers = {principal for alarm in attacks for principal in alarm.principals}
     points = (
         LivePoint(Measured(r.cell, r.units, dict(r.maxima)), r.principal, r.time)
         for r in scores.measured(system.config.name, limit=MAX_POINTS)
+        if r.principal not in attackers
     )
     proposal = propose(
         points,

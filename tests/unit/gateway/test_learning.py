@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 
+from bartizan.alarms import Alarm, Cause
 from bartizan.assembly import build_pipeline, learned_path, table_of
 from bartizan.config import from_mapping
 from bartizan.gateway.learning import learn, learns
@@ -11,10 +12,14 @@ NOW = 1_000_000.0
 
 
 class Scores:
-    """Stands in for the store: what ``measured`` returns."""
+    """Stands in for the store: what ``measured`` and ``alarms`` return."""
 
-    def __init__(self, rows):
+    def __init__(self, rows, told=()):
         self._rows = rows
+        self._told = told
+
+    def alarms(self, system=None, cause=None, principal=None, since=None, limit=50):
+        return [a for a in self._told if a.system == system and a.cause == cause][:limit]
 
     def measured(self, system, *, since=None, limit=None):
         return iter(self._rows[-limit:])
@@ -93,3 +98,18 @@ def test_saved_tables_are_private(make):
     config, system = make()
     learn(system, Scores(rows(800)), 0.01, config.store.path, lambda: NOW)
     assert learned_path(config.store.path, "assistant").stat().st_mode & 0o077 == 0
+
+
+def test_principals_of_an_attack_teach_nothing(make):
+    def told(cause, system="assistant"):
+        names = tuple(f"p{i}" for i in range(49))
+        return Alarm("al-1", system, NOW, 9, cause, NOW, 4, (), names, (), 14.0, 0.001, "", "")
+
+    for alarm in (told(Cause.TENANT_CHANGE), told(Cause.ATTACK, "other")):
+        config, system = make()
+        assert learn(system, Scores(rows(800), [alarm]), 0.01, config.store.path, lambda: NOW).table
+        learned_path(config.store.path, "assistant").unlink()
+        learned_path(config.store.path, "assistant").with_suffix(".anchor.msgpack").unlink()
+    config, system = make()
+    attacked = Scores(rows(800), [told(Cause.ATTACK)])
+    assert learn(system, attacked, 0.01, config.store.path, lambda: NOW).table is None
