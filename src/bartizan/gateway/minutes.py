@@ -53,7 +53,10 @@ class Minutes:
         """Add events that a monitor was fed, and its evidence after them.
 
         An alarm sets the evidence back, so its own evidence is kept as the minute's highest.
+        Where there is no evidence at all nothing is watched yet, and nothing is drawn.
         """
+        if not evidence:
+            return
         minute = int(events.times[-1] // _SECONDS) * _SECONDS
         found = sources(events)
         for name, value in evidence.items():
@@ -63,7 +66,7 @@ class Minutes:
                 total, valued = _summed(stream, column)
                 going.total += total
                 going.valued += valued
-        mean = math.fsum(evidence.values()) / len(evidence) if evidence else 0.0
+        mean = math.fsum(evidence.values()) / len(evidence)
         self._at(ALL, minute, len(events), mean)
         for alarm in alarms:
             if alarm.streams and alarm.id != self._raised:

@@ -89,4 +89,7 @@ def test_an_alarm_told_again_did_not_cross_again(streams):
 
 
 def test_nothing_watched_is_nothing_drawn(streams):
-    assert Minutes("fraud", streams, 1e4).take() == []
+    minutes = Minutes("fraud", streams, 1e4)
+    assert minutes.take() == []
+    minutes.add(events(MINUTE, [1.0], ["a"]), {}, [])
+    assert minutes.take() == []
