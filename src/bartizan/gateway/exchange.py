@@ -224,7 +224,7 @@ class Exchange:
         if verdict.enforced is Effect.REDACT:
             body = self._protocol.rewrite(parsed.document, names, edits(verdict, parsed.parts))
         if self._guest is not None:
-            given = self._guest.given(self._protocol, body, names)
+            given = await self._guest.given(self._protocol, body, names)
             if isinstance(given, Verdict):
                 self._note = self._guest.note
                 await self._block(given)

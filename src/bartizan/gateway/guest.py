@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 
@@ -61,7 +62,7 @@ class Guest:
         self._containing.took(time.perf_counter() - self._began)
         self._observe(parts)
 
-    def given(self, protocol: WireProtocol, body: bytes, headers: Mapping[str, str]) -> bytes | Verdict:
+    async def given(self, protocol: WireProtocol, body: bytes, headers: Mapping[str, str]) -> bytes | Verdict:
         """Return the answer as the principal gets it, or the verdict by which it gets none.
 
         What can't be given with fewer digits is not given.
@@ -70,7 +71,8 @@ class Guest:
         enforcing = self._containing.mode is Mode.ENFORCE
         if imposed is None or imposed.measure is not Measure.DEGRADE or not enforcing:
             return body
-        coarse = self._containing.coarsened(protocol, body, headers)
+        # A large answer takes long to rewrite, and others must not wait for it.
+        coarse = await asyncio.to_thread(self._containing.coarsened, protocol, body, headers)
         if coarse is not None:
             return coarse
         self._imposed = Imposed(Measure.HOLD, imposed.alarm)
