@@ -23,12 +23,15 @@ from pathlib import Path
 import numpy as np
 
 from bartizan import registry
-from bartizan.assembly import EMPTY, fitted_states, generic_table
-from bartizan.calibration.build import build_table
+from bartizan.assembly import EMPTY, generic_table, usual_detectors
+from bartizan.calibration.build import REFERENCE_SHARE, build_table
 from bartizan.calibration.table import Table
 from bartizan.cli.demo import digits
 from bartizan.cli.demo.attacks import adversarial_attacks, foreign_rows
+from bartizan.cli.row_calibration import Learnt, learnt, parted
+from bartizan.config import from_mapping
 from bartizan.features.digest import digest_text
+from bartizan.features.variants import Model, rows_at
 from bartizan.pipeline import Pipeline
 from bartizan.policy.decide import Policy
 from bartizan.stats.conformal import points_needed
@@ -37,6 +40,12 @@ from bartizan.types import Interaction, Measured, Origin, Part, PartKind, Princi
 
 RATES = (0.01, 0.001)
 NOBODY = Principal("benchmark", "address")
+WAYS = {
+    "usual": {"detectors": list(usual_detectors("predict"))},
+    "chosen": {},
+    "chosen, extra calls": {"extra_calls": True},
+}
+"""How the detectors of digits come about, as configuration of the system."""
 
 
 @dataclass(slots=True)
@@ -53,6 +62,7 @@ class Outcome:
         flagged: Benign messages flagged, over all partitions.
         total: Benign messages tried, over all partitions.
         detected: Per attack family, flagged and sent, over all partitions.
+        chosen: The detectors that were on, per partition, where that can differ.
     """
 
     body: str
@@ -64,6 +74,7 @@ class Outcome:
     flagged: int = 0
     total: int = 0
     detected: dict[str, list[int]] = field(default_factory=dict)
+    chosen: list[list[str]] = field(default_factory=list)
 
     @property
     def refused(self) -> bool:
@@ -87,30 +98,60 @@ def run(*, partitions: int = 20, quick: bool = False) -> list[dict]:
 
 
 def rows(seeds: int) -> list[Outcome]:
-    """Digits: fit on training rows, calibrate on 600, try 400."""
-    outcomes = {rate: Outcome("digits", "exchange", rate) for rate in RATES}
-    detectors = [registry.detector(name) for name in registry.detectors_for("predict")]
+    """Digits: fit on training rows, calibrate on 600, try 400.
+
+    Three ways on the same splits: the usual detectors, those that calibration chose by measured
+    power, and the same with those among the candidates that cost an extra model call.
+    """
+    outcomes = {(way, rate): Outcome(f"digits, {way}", "exchange", rate) for way in WAYS for rate in RATES}
     for seed in range(seeds):
         part, model, rng = digits.split(seed), digits.train(seed), np.random.default_rng(seed)
-        states = fitted_states(detectors, part.train.inputs, model.probabilities(part.train.inputs))
-        pipeline = Pipeline(detectors, Policy(), Table("fitting", 0.0, {}, states), rate=0.5)
-        table = table_of(pipeline, measure_rows(pipeline, model, part.calibration.inputs), rng, states)
-        clean = measure_rows(pipeline, model, part.test.inputs)
         attacks = [
             *adversarial_attacks(model, part.test, part.train.inputs, rng),
             *foreign_rows(model, part.test, rng),
         ]
-        hostile = [(a.family, m) for a in attacks for m in measure_rows(pipeline, model, a.inputs)]
-        for outcome in outcomes.values():
-            tally(outcome, table, clean, hostile)
+        for way, more in WAYS.items():
+            rng = np.random.default_rng(seed)
+            first, rest = parted(asked(model)(part.calibration.inputs), rng, REFERENCE_SHARE)
+            pipeline, found = learnt_pipeline(part.train.inputs, first, model, more, len(rest.inputs), rng)
+            points, early = (measure_rows(pipeline, model, found, r.inputs) for r in (rest, first))
+            table = table_of(pipeline, points, rng, found.states, early)
+            clean = measure_rows(pipeline, model, found, part.test.inputs)
+            hostile = [(a.family, m) for a in attacks for m in measure_rows(pipeline, model, found, a.inputs)]
+            for rate in RATES:
+                tally(outcomes[way, rate], table, clean, hostile)
+                outcomes[way, rate].chosen.append(sorted(found.names))
     return list(outcomes.values())
 
 
-def measure_rows(pipeline: Pipeline, model: digits.Classifier, inputs: np.ndarray) -> list[Measured]:
-    outputs = model.probabilities(inputs)
+def learnt_pipeline(
+    inputs: np.ndarray,
+    first: Rows,
+    model: digits.Classifier,
+    more: dict,
+    ranked: int,
+    rng: np.random.Generator,
+) -> tuple[Pipeline, Learnt]:
+    system = {"name": "digits", "kind": "predict", "upstream": {"url": "http://localhost"}, **more}
+    config = from_mapping({"systems": [system]}, base=Path())
+    found = learnt(
+        config.systems[0], asked(model)(inputs), first, asked(model), rate=RATES[0], ranked=ranked, rng=rng
+    )
+    detectors = [registry.detector(name) for name in found.names]
+    return Pipeline(detectors, Policy(), Table("fitting", 0.0, {}, found.states), rate=0.5), found
+
+
+def asked(model: digits.Classifier) -> Model:
+    return lambda inputs: Rows(inputs, model.probabilities(inputs))
+
+
+def measure_rows(
+    pipeline: Pipeline, model: digits.Classifier, learnt: Learnt, inputs: np.ndarray
+) -> list[Measured]:
+    rows = learnt.asked(asked(model)(inputs), asked(model))
     measured = []
     for i in range(len(inputs)):
-        part = Part(PartKind.ROWS, Origin.USER, rows=Rows(inputs[i : i + 1], outputs[i : i + 1]))
+        part = Part(PartKind.ROWS, Origin.USER, rows=rows_at(rows, np.array([i])))
         verdict = pipeline.judge(Interaction("", "", Step.EXCHANGE, NOBODY, (part,)))
         measured.append(verdict.measured)
     return measured
@@ -152,7 +193,13 @@ def measure_texts(pipeline: Pipeline, root: Path) -> Iterator[tuple[int, str, Me
                 yield record["label"], record["source"], verdict.measured
 
 
-def table_of(pipeline: Pipeline, points: Sequence[Measured], rng: np.random.Generator, states: dict) -> Table:
+def table_of(
+    pipeline: Pipeline,
+    points: Sequence[Measured],
+    rng: np.random.Generator,
+    states: dict,
+    first: Sequence[Measured] | None = None,
+) -> Table:
     return build_table(
         points,
         name="benchmark",
@@ -162,6 +209,7 @@ def table_of(pipeline: Pipeline, points: Sequence[Measured], rng: np.random.Gene
         versions={},
         rng=rng,
         fitted=states,
+        first=first,
     )
 
 

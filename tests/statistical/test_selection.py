@@ -5,7 +5,7 @@ import pytest
 
 from bartizan.assembly import fitted_states, usual_detectors
 from bartizan.calibration.attacks import Attacks
-from bartizan.calibration.build import build_table
+from bartizan.calibration.build import REFERENCE_SHARE, build_table
 from bartizan.calibration.plan import ready
 from bartizan.calibration.power import select
 from bartizan.calibration.table import Table
@@ -52,14 +52,16 @@ def fitted(detectors, inputs):
 
 
 def calibrated(learn, rank, rng, detectors):
-    """Choose on a third of the rows to learn from, fit on all of them, rank on the others."""
-    choose, fit = np.split(learn, [len(learn) // 3])
-    attacks = {k: model(v) for k, v in Attacks(fit, rng).made(model(choose), model).items()}
+    """Fit, choose on the rows of stage 1, rank the others: as ``bartizan calibrate`` does."""
+    first, rest = np.split(rank, [int(len(rank) * REFERENCE_SHARE)])
+    candidates = fitted(detectors, learn)
+    attacks = {k: model(v) for k, v in Attacks(learn, rng).made(model(first), model).items()}
     usual = usual_detectors("predict")
-    selection = select(fitted(detectors, fit), model(choose), attacks, usual=usual, rate=RATE, rng=rng)
-    on = fitted([d for d in detectors if d.spec.name in selection.on], learn)
+    selection = select(candidates, model(first), attacks, usual=usual, rate=RATE, ranked=len(rest), rng=rng)
+    on = [d for d in candidates if d.spec.name in selection.on]
     table = build_table(
-        measured(on, rank),
+        measured(on, rest),
+        first=measured(on, first),
         name="t",
         source="operator",
         created=0.0,

@@ -32,6 +32,7 @@ def build_table(
     fitted: Mapping[str, Mapping[str, FloatArray]] | None = None,
     trim: float = 0.0,
     selection: Selection | None = None,
+    first: Iterable[Measured] | None = None,
 ) -> Table:
     """Build a table from the scores of benign interactions.
 
@@ -45,21 +46,28 @@ def build_table(
         rng: Splits the interactions between the two stages.
         fitted: State of fitted detectors, kept with the table.
         selection: Which detectors are on, and why, kept with the table.
+        first: Interactions for stage 1; ``interactions`` are then all for stage 2. Whoever looked
+            at some of the interactions, to choose detectors, gives those here.
         trim: Share of each cell's strangest interactions to leave out against poisoning.
 
     Raises:
         CalibrationError: No cell has enough interactions.
     """
-    points: dict[str, list[Measured]] = defaultdict(list)
-    for measured in interactions:
-        points[measured.cell].append(measured)
+    points, given = _by_cell(interactions), _by_cell(first or ())
+    if first is None:
+        for name, mine in points.items():
+            order = rng.permutation(len(mine))
+            cut = int(len(mine) * REFERENCE_SHARE)
+            given[name] = [mine[i] for i in order[:cut]]
+            points[name] = [mine[i] for i in order[cut:]]
+    sizes = {name: len(mine) + len(given[name]) for name, mine in points.items()}
     cells = {
-        name: _cell(mine, source, units, rng, trim)
+        name: _cell(given[name], mine, source, units, trim)
         for name, mine in sorted(points.items())
-        if len(mine) >= MIN_POINTS
+        if sizes[name] >= MIN_POINTS
     }
     if not cells:
-        most = max((len(p) for p in points.values()), default=0)
+        most = max(sizes.values(), default=0)
         raise CalibrationError(
             f"{most} benign interactions are too few to calibrate",
             hint=f"give at least {MIN_POINTS}; 574 certify a rate of 1 in 100, 5,754 one of 1 in 1,000",
@@ -88,20 +96,29 @@ def _completed(cells: Mapping[str, Cell]) -> dict[str, Cell]:
     }
 
 
+def _by_cell(interactions: Iterable[Measured]) -> dict[str, list[Measured]]:
+    points: dict[str, list[Measured]] = defaultdict(list)
+    for measured in interactions:
+        points[measured.cell].append(measured)
+    return points
+
+
 def _cell(
-    points: Sequence[Measured], source: str, units: Mapping[str, float], rng: np.random.Generator, trim: float
+    first: Sequence[Measured],
+    second: Sequence[Measured],
+    source: str,
+    units: Mapping[str, float],
+    trim: float,
 ) -> Cell:
-    order = rng.permutation(len(points))
-    cut = int(len(points) * REFERENCE_SHARE)
     scores: dict[str, list[float]] = defaultdict(list)
-    for i in order[:cut]:
-        for key, score in points[i].maxima.items():
+    for measured in first:
+        for key, score in measured.maxima.items():
             scores[key].append(score)
     references = {
         key: Reference.of(np.asarray(values), units[key.partition("@")[0]])
         for key, values in sorted(scores.items())
     }
     draft = Cell(references, Ranking.of(()), source)
-    statistics = sorted(draft.statistic(points[i]) for i in order[cut:])
+    statistics = sorted(draft.statistic(measured) for measured in second)
     kept = statistics[: len(statistics) - int(len(statistics) * trim)]
     return Cell(references, Ranking.of(kept), source)

@@ -35,10 +35,12 @@ from bartizan.cli.row_calibration import (
     print_selection,
     rows_of_lines,
 )
+from bartizan.cli.simulate_sessions import simulate_sessions
 from bartizan.clock import WALL_CLOCK
 from bartizan.config import Config, System
 from bartizan.errors import CalibrationError
 from bartizan.guard import Guard
+from bartizan.monitoring.sessions import SESSIONS
 from bartizan.stats.conformal import points_needed
 from bartizan.store.reading import open_reader
 from bartizan.types import Measured, Mode
@@ -54,6 +56,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--model", help="predict: ask the upstream's model of this name for its outputs")
     parser.add_argument(
+        "--sessions",
+        nargs="?",
+        type=int,
+        const=SESSIONS,
+        metavar="N",
+        help=f"predict, with --model: simulate N benign sessions (default: {SESSIONS:,}), LIME and SHAP "
+        "clients included, so that searches stand out; asks the model some hundred thousand rows",
+    )
+    parser.add_argument(
         "-o", "--out", type=Path, help="where to write the table; default: the system's own place"
     )
     parser.add_argument("--seed", type=int, default=0, help="splits the data; default: %(default)s")
@@ -64,15 +75,17 @@ def run(args: argparse.Namespace) -> int:
     """Calibrate one system."""
     if bool(args.file) == bool(args.from_traffic):
         raise CalibrationError("give either a FILE of benign data or --from-traffic")
+    if args.sessions is not None and args.model is None:
+        raise CalibrationError("--sessions asks the model", hint="name it with --model")
     config, name = configured(args)
     system = config.system(name).model_copy(update={"mode": Mode.OBSERVE})
     rate, rng = config.rate_of(system), np.random.default_rng(args.seed)
-    found = Learnt(tuple(_names(system)), {}, None)
+    found, first = Learnt(tuple(_names(system)), {}, None), None
     if args.from_traffic:
         rows = open_reader(config.store.path).measured(system.name, since=None, limit=None)
         measured = [Measured(r.cell, r.units, dict(r.maxima)) for r in rows]
     else:
-        measured, found = _measure(config, system, args, rng)
+        first, measured, found = _measure(config, system, args, rng)
     detectors = [registry.detector(n, system.options.get(n)) for n in found.names]
     units = {d.spec.name: d.spec.unit for d in detectors}
     table = build_table(
@@ -85,6 +98,7 @@ def run(args: argparse.Namespace) -> int:
         rng=rng,
         fitted=found.states,
         selection=found.selection,
+        first=first,
     )
     held_out = realised_rates(measured, rate=rate, units=units, rng=rng)
     if system.kind == "chat":
@@ -103,26 +117,38 @@ def _names(system: System) -> Sequence[str]:
 
 def _measure(
     config: Config, system: System, args: argparse.Namespace, rng: np.random.Generator
-) -> tuple[list[Measured], Learnt]:
+) -> tuple[list[Measured] | None, list[Measured], Learnt]:
+    """Return the scores of stage 1 (``None`` where they are yet to be parted) and of stage 2."""
     lines = _read(args.file)
-    found = Learnt(tuple(_names(system)), {}, None)
-    if system.kind == "predict":
-        with asking(system, args.model) if args.model is not None else nullcontext() as model:
-            rank = rows_of_lines(lines, model)
-            if args.model is not None and system.fingerprint is not None:
-                enrol_model(system, system.fingerprint, config.store.path, rank.inputs)
-            if args.fit is not None:
-                learn = rows_of_lines(_read(args.fit), model)
-            else:
-                learn, rank = parted(rank, rng, FIT_SHARE)
-            found = learnt(system, learn, model, config.rate_of(system), rng)
-            lines = lines_of_rows(found.asked(rank, model))
+    if system.kind == "chat":
+        found = Learnt(tuple(_names(system)), {}, None)
+        return None, _scored(config, system, found, lines), found
+    with asking(system, args.model) if args.model is not None else nullcontext() as model:
+        rank = rows_of_lines(lines, model)
+        if args.model is not None and system.fingerprint is not None:
+            enrol_model(system, system.fingerprint, config.store.path, rank.inputs)
+        if args.sessions is not None and model is not None:
+            simulate_sessions(system.name, rank.inputs, model, config.store.path, rng, sessions=args.sessions)
+        if args.fit is not None:
+            learn = rows_of_lines(_read(args.fit), model)
+        else:
+            learn, rank = parted(rank, rng, FIT_SHARE)
+        first, rest = parted(rank, rng, REFERENCE_SHARE)
+        found = learnt(
+            system, learn, first, model, rate=config.rate_of(system), ranked=len(rest.inputs), rng=rng
+        )
+        stages = [lines_of_rows(found.asked(rows, model)) for rows in (first, rest)]
+    one, two = (_scored(config, system, found, stage) for stage in stages)
+    return one, two, found
+
+
+def _scored(config: Config, system: System, found: Learnt, lines: Sequence[Line]) -> list[Measured]:
     table = Table("being made", 0.0, {}, found.states, selection=found.selection)
     guard = Guard(build_pipeline(config, system, table=table), protocols_of(system)[0])
     measured: list[Measured] = []
     for line in track(lines, "scoring benign data", console=Console(stderr=True), transient=True):
         measured.extend(v.measured for v in judged(guard, line) if v.measured is not None)
-    return measured, found
+    return measured
 
 
 def _read(source: str) -> list[Line]:

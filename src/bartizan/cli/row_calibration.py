@@ -26,9 +26,6 @@ from bartizan.types import FloatArray, Rows
 FIT_SHARE: Final = 0.5
 """Share of reference rows that fitted detectors learn from; the others are ranked."""
 
-SELECT_SHARE: Final = 1 / 3
-"""Share of the rows to learn from that choose detectors first, before all of them fit the chosen."""
-
 States = dict[str, dict[str, FloatArray]]
 
 
@@ -85,29 +82,50 @@ def parted(rows: Rows, rng: np.random.Generator, share: float) -> tuple[Rows, Ro
     return rows_at(rows, first), rows_at(rows, second)
 
 
-def learnt(system: System, learn: Rows, model: Model | None, rate: float, rng: np.random.Generator) -> Learnt:
+def learnt(
+    system: System,
+    learn: Rows,
+    first: Rows,
+    model: Model | None,
+    *,
+    rate: float,
+    ranked: int,
+    rng: np.random.Generator,
+) -> Learnt:
     """Fit a system's detectors, and choose among them unless the operator did.
 
     Args:
         system: The system.
         learn: Rows to learn from; none of them may rank interactions later.
+        first: Rows to choose on; of the interactions that are ranked, those of stage 1 only. The
+            model must not have been trained on them: it is surer of what it was trained on, and
+            detectors of unsure answers would look better than they are.
         model: Asks the model; without it, attacks that search are not measured, and detectors
             that compare answers can't be on.
         rate: The false-alarm rate asked for.
-        rng: Parts the rows and makes the attacks.
+        ranked: How many rows will rank in stage 2.
+        rng: Makes the attacks.
     """
     recipe = Recipe.of(learn.inputs)
     candidates = _loaded(system, _feedable(system, learn, recipe, model))
-    asked = _with_answers(recipe, candidates, learn, model)
+    learn = _with_answers(recipe, candidates, learn, model)
+    states = fitted_states(candidates, learn.inputs, learn.outputs, rows=learn)
     selection = None
     if system.detectors is None:
-        selection = _selected(system, candidates, asked, recipe, model, rate, rng)
-        names = selection.on if selection is not None else usual_detectors(system.kind)
+        fitted = [ready(d, Table("being chosen", 0.0, {}, states))[0] for d in candidates]
+        attacks = {
+            name: _with_answers(recipe, candidates, Rows(rows) if model is None else model(rows), model)
+            for name, rows in Attacks(learn.inputs, rng).made(first, model).items()
+        }
+        benign = _with_answers(recipe, candidates, first, model)
+        usual = usual_detectors(system.kind)
+        selection = select(fitted, benign, attacks, usual=usual, rate=rate, ranked=ranked, rng=rng)
+        names = selection.on if selection is not None else usual
         candidates = tuple(d for d in candidates if d.spec.name in names)
-    states = fitted_states(candidates, asked.inputs, asked.outputs, rows=asked)
+    kept = {d.spec.name: states[d.spec.name] for d in candidates if d.spec.needs_fit}
     if any(d.spec.needs_variants for d in candidates):
-        states[STATE] = recipe.state()
-    return Learnt(tuple(d.spec.name for d in candidates), states, selection)
+        kept[STATE] = recipe.state()
+    return Learnt(tuple(d.spec.name for d in candidates), kept, selection)
 
 
 def _with_answers(recipe: Recipe, detectors: Iterable[Detector], rows: Rows, model: Model | None) -> Rows:
@@ -138,27 +156,6 @@ def print_selection(console: Console, selection: Selection) -> None:
     console.print(grid)
     if unmeasured := [name for name in selection.on if name not in names]:
         console.print(f"on without being measured, as no model was asked: {', '.join(unmeasured)}")
-
-
-def _selected(
-    system: System,
-    candidates: Sequence[Detector],
-    learn: Rows,
-    recipe: Recipe,
-    model: Model | None,
-    rate: float,
-    rng: np.random.Generator,
-) -> Selection | None:
-    choose, fit = parted(learn, rng, SELECT_SHARE)
-    states = fitted_states(candidates, fit.inputs, fit.outputs, rows=fit)
-    table = Table("being chosen", 0.0, {}, states)
-    fitted = [ready(d, table)[0] for d in candidates]
-    made = Attacks(fit.inputs, rng).made(choose, model)
-    attacks = {
-        name: _with_answers(recipe, candidates, Rows(rows) if model is None else model(rows), model)
-        for name, rows in made.items()
-    }
-    return select(fitted, choose, attacks, usual=usual_detectors(system.kind), rate=rate, rng=rng)
 
 
 def _feedable(system: System, rows: Rows, recipe: Recipe, model: Model | None) -> tuple[str, ...]:
