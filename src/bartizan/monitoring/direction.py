@@ -47,7 +47,7 @@ class Direction:
         gains = [streams[f].bets.log[:, j] for f, j in zip(top, bets, strict=True)]
         return cls(tuple(top), tuple(float(shares[f]) / kept for f in top), tuple(bets), tuple(gains))
 
-    def scores(self, bins: npt.NDArray[np.int16]) -> FloatArray:
+    def scores(self, bins: npt.NDArray[np.int8]) -> FloatArray:
         """Return how far each event goes along, shape ``(n,)``; 0 where it says nothing."""
         total = np.zeros(len(bins))
         for f, share, gain in zip(self.streams, self.shares, self.gains, strict=True):

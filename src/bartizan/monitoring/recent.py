@@ -37,7 +37,7 @@ class Stretch:
 
     index: IntArray
     times: FloatArray
-    bins: npt.NDArray[np.int16]
+    bins: npt.NDArray[np.int8]
     fed: BoolArray
     principals: Names
     groups: Mapping[str, Names]
@@ -63,7 +63,7 @@ def stretch_of(events: Events, index: IntArray, bins: IntArray, fed: BoolArray) 
     return Stretch(
         index,
         events.times,
-        bins.astype(np.int16),
+        bins.astype(np.int8),
         fed,
         _names(events.principals) if events.principals else nobody,
         {name: _names(values) for name, values in events.groups.items()},
@@ -100,7 +100,7 @@ class Recent:
         """Return what is kept, in order: at least the last ``capacity`` events."""
         if not self._parts:
             none = np.empty(0, dtype=np.int64)
-            bins = np.empty((0, self._streams), dtype=np.int16)
+            bins = np.empty((0, self._streams), dtype=np.int8)
             return Stretch(none, np.empty(0), bins, none.astype(np.bool_), none.astype(np.object_), {})
         parts = self._parts
         names = sorted(set().union(*(p.groups for p in parts)))

@@ -177,7 +177,7 @@ def _unpack_stretch(data: _StretchData, streams: int) -> Stretch:
     return Stretch(
         np.frombuffer(data.index, np.int64),
         np.frombuffer(data.times, np.float64),
-        np.frombuffer(data.bins, np.int16).reshape(-1, streams),
+        np.frombuffer(data.bins, np.int8).reshape(-1, streams),
         np.frombuffer(data.fed, np.bool_),
         _names(data.principals),
         {name: _names(values) for name, values in data.groups.items()},
