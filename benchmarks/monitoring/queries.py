@@ -198,7 +198,7 @@ class _System:
             if len(held) >= ACCOUNTS or asked > MOST or (first is not None and (won or success is None)):
                 break
         return {
-            "undefended": success is not None,
+            "undefended": success,
             "alarm": first,
             "before": success is not None and (won if first is None else success <= first),
             "far": far is not None and far <= (k if first is None else first),
@@ -480,9 +480,11 @@ def _attack_cell(found: Sequence[dict[str, Any]]) -> dict[str, Any]:
     alarmed = sum(f["alarm"] is not None for f in found)
     before = sum(f["before"] for f in found)
     called = [f["called"] for f in found if f["called"] is not None]
+    wins = [f["undefended"] + 1 for f in found if f["undefended"] is not None]
     return {
         "n": len(found),
-        "undefended": sum(f["undefended"] for f in found),
+        "undefended": len(wins),
+        "wins": [float(q) for q in np.quantile(wins, (0.1, 0.5))] if wins else None,
         "alarmed": alarmed,
         "alarmed_interval": clopper_pearson(alarmed, len(found)),
         "alarm": _median(f["alarm"] for f in found),
@@ -557,7 +559,7 @@ def show(results: dict[str, Any]) -> None:
 
 def _attack_table(title: str, cells: dict[str, Any]) -> Any:
     table = grid(
-        title, "attack", "n", "undefended", "alarmed (95%)", "queries to alarm", "won before alarm (95%)",
+        title, "attack", "n", "undefended", "queries to win: 10%, 50%", "alarmed (95%)", "queries to alarm", "won before alarm (95%)",
         "any distance", "10 accounts", "called attack",
     )  # fmt: skip
     for kind, c in cells.items():
@@ -566,6 +568,7 @@ def _attack_table(title: str, cells: dict[str, Any]) -> Any:
             kind,
             f"{n}",
             f"{c['undefended'] / n:.0%}",
+            "-" if c["wins"] is None else f"{c['wins'][0]:,.0f}, {c['wins'][1]:,.0f}",
             f"{c['alarmed'] / n:.0%} {_between(c['alarmed_interval'])}",
             _number(c["alarm"]),
             f"{c['before'] / n:.1%} {_between(c['before_interval'])}",
