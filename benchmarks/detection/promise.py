@@ -16,6 +16,7 @@ from __future__ import annotations
 import gzip
 import json
 import os
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -277,3 +278,6 @@ def show(results: Sequence[dict]) -> None:
         for family, (hits, sent) in sorted(r["detected"].items()):
             found.add_row(family, f"{hits / sent:.1%}", f"{sent // r['partitions']:,}")
         console.print(found)
+        if r["chosen"]:
+            counts = Counter(name for names in r["chosen"] for name in names)
+            console.print("on: " + ", ".join(f"{n} ({c})" for n, c in counts.most_common()) + "\n")
