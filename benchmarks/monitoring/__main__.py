@@ -1,4 +1,4 @@
-"""``python -m benchmarks.monitoring [nulls changes cost queries triage frog swap state] [--quick] [--json FILE]``."""
+"""``python -m benchmarks.monitoring [PART ...] [--quick] [--json FILE]``."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import sys
 import time
 from pathlib import Path
 
-PARTS = ("nulls", "changes", "cost", "queries", "triage", "frog", "swap", "state")
+PARTS = ("nulls", "ordered", "whole", "changes", "cost", "queries", "triage", "frog", "swap", "state")
 
 
 def main() -> int:

@@ -38,7 +38,11 @@ def run(*, quick: bool = False) -> dict[str, Any]:
     tables = []
     for found in kinds.values():
         numeric = not found[0].kind.categorical
-        tables += (_numeric if numeric else _coded)(found[0].kind, found, peers, seconds, quick=quick)
+        measure = _numeric if numeric else _coded
+        tables += figures.timed(
+            found[0].kind.name,
+            lambda measure=measure, found=found: measure(found[0].kind, found, peers, seconds, quick=quick),
+        )
     return {"tables": tables, "ramps": ramps(peers, quick=quick), "absent": absent}
 
 

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import sys
+import time
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -67,6 +69,14 @@ def grid(title: str, *headings: str) -> Any:
     for i, heading in enumerate(headings):
         table.add_column(heading, justify="left" if i == 0 else "right")
     return table
+
+
+def timed(name: str, measure: Callable[[], Any]) -> Any:
+    """Measure, and say on standard error how long it took."""
+    start = time.perf_counter()
+    result = measure()
+    print(f"  {name}: {time.perf_counter() - start:,.0f} s", file=sys.stderr, flush=True)
+    return result
 
 
 def console() -> Any:

@@ -18,7 +18,7 @@ import numpy as np
 from bartizan.stats.bets import numeric_bets
 from bartizan.stats.bins import Cuts
 from bartizan.stats.intervals import poisson
-from benchmarks.monitoring import figures, ordered, ours, remote, streams, whole
+from benchmarks.monitoring import figures, ours, remote, streams
 from benchmarks.monitoring.peers import FloatArray, Peer
 
 CALIBRATION = (5_000, 20_000, 100_000)
@@ -28,23 +28,27 @@ CHUNK = 20_000
 
 
 def run(*, quick: bool = False) -> dict[str, Any]:
-    events = 50_000 if quick else 1_000_000
+    events, seeds = (50_000, SEEDS // 10) if quick else (1_000_000, SEEDS)
     columns, absent = streams.columns()
     rng = np.random.default_rng(0)
+    same = [
+        ours.agrees(draw(rng, 20_000), draw(rng, 20_000), 50.0)
+        for draw in (streams.normal, columns[0].draw, columns[-1].draw)
+    ]
+    rows: list[dict[str, Any]] = []
+    for n in CALIBRATION:
+        rows += figures.timed(f"resampled, n={n:,}", lambda n=n: resampled(columns, n, events, seeds))
+    sets = 3_000_000 if quick else 30_000_000
     return {
         "absent": list(absent),
         "columns": [{"name": c.name, "values": len(c.values), "distinct": c.distinct} for c in columns],
-        "same": all(
-            ours.agrees(draw(rng, 20_000), draw(rng, 20_000), 50.0)
-            for draw in (streams.normal, columns[0].draw, columns[-1].draw)
-        ),
-        "resampled": [
-            row for n in CALIBRATION for row in resampled(columns, n, events, SEEDS // 10 if quick else SEEDS)
+        "same": all(same),
+        "resampled": rows,
+        "expected": [
+            figures.timed(f"payoffs, n={n:,}", lambda n=n: expected(columns, n, sets // n))
+            for n in CALIBRATION
         ],
-        "expected": [expected(columns, n, (3_000_000 if quick else 30_000_000) // n) for n in CALIBRATION],
-        "peers": against_peers(quick=quick),
-        "ordered": ordered.run(quick=quick),
-        "whole": whole.run(quick=quick),
+        "peers": figures.timed("peers", lambda: against_peers(quick=quick)),
     }
 
 
@@ -218,7 +222,5 @@ def show(results: dict[str, Any]) -> None:
             f"{events:,}" if events else "-",
         )
     out.print(table)
-    ordered.show(results["ordered"])
-    whole.show(results["whole"])
     if results["absent"]:
         out.print(f"not installed, their columns left out: {', '.join(results['absent'])}")

@@ -34,7 +34,7 @@ SIMULATED = {
 }
 
 
-def run(*, quick: bool) -> list[dict[str, Any]]:
+def run(*, quick: bool = False) -> list[dict[str, Any]]:
     draws, events = (2, 100_000) if quick else (8, 300_000)
     rows = [_simulated(name, draw, draws, events) for name, draw in SIMULATED.items()]
     found, _ = streams.series()

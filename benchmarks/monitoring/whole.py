@@ -26,7 +26,7 @@ CHUNK = 10_000
 PIXELS = tuple(range(2, 64, 4))
 
 
-def run(*, quick: bool) -> list[dict[str, Any]]:
+def run(*, quick: bool = False) -> list[dict[str, Any]]:
     rows, answers = _digits()
     sets, events = (2, 50_000) if quick else (10, 200_000)
     return [_row(rows, answers, a, sets, events) for a in THRESHOLDS]
