@@ -178,7 +178,9 @@ def sybils(accounts: int, windows: int) -> dict[str, Any]:
     # The same window twice, once with the attacker's events as everybody else's.
     pair = [once(anchor, world.window(np.random.default_rng(1), 0, WINDOW, own), free) for own in (0.0, 6.0)]
     guarded = pulled(anchor, world, LIMITS, windows, lambda current, r: 6.0)
-    bound = free.eta * min(world.share, free.principal_share * min(accounts, world.networks))
+    window = world.window(np.random.default_rng(1), 0, WINDOW, 6.0)
+    realised = sum(p.startswith("account") for p in window.principals) / WINDOW
+    bound = free.eta * min(realised, free.principal_share * min(accounts, world.networks))
     return {"accounts": accounts, "bound": bound, "once": distance(*pair), "guarded": guarded["tv"]} | {
         "guarded_accepted": guarded["accepted"],
         "guarded_human": guarded["human"],

@@ -109,7 +109,8 @@ class Refusal:
 
     Attributes:
         reasons: All of them.
-        human: Whether waiting won't help: a person has to look, and to sign a new anchor.
+        human: Whether the window lies too far away for any promotion: a person has to look, and to sign
+            a new anchor if it stays there.
         movements: How far it would have moved; empty where it was not asked.
     """
 

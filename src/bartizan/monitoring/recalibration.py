@@ -91,7 +91,8 @@ def promote(
         reasons += objections(found, words, needed=limits.trusted_share > 0)
     reasons += [r for replay in known.replays if (r := _missed(baseline, replay, rng))]
     if reasons:
-        return Refusal(tuple(reasons), any(m.total > limits.total for m in movements), movements)
+        far = any(m.step > limits.step or m.total > limits.total for m in movements)
+        return Refusal(tuple(reasons), far, movements)
     return Promotion(baseline, movements, float(window.times[-1]), _unchecked(limits, known, weights))
 
 
@@ -134,7 +135,8 @@ def _standing(
 
 def _distances(movements: Sequence[Movement], limits: Limits) -> list[str]:
     steps = [
-        f"{m.stream} would move by {m.step:.3f} at once, more than {limits.step:g}"
+        f"{m.stream} would move by {m.step:.3f} at once, more than {limits.step:g}; if it stays there, "
+        "a person must sign a new anchor"
         for m in movements
         if m.step > limits.step
     ]
