@@ -19,7 +19,7 @@ from bartizan.cli.recorded.recording import Recording, whole
 from bartizan.cli.recorded.roles import Options
 from bartizan.clock import WALL_CLOCK
 from bartizan.errors import ConfigError, LedgerError
-from bartizan.monitoring.archive import Archive
+from bartizan.monitoring.archive import VERIFIER, Archive
 from bartizan.monitoring.pair import Pair
 from bartizan.monitoring.promotion import Circumstances, Limits, Promotion, Refusal, Replay
 from bartizan.monitoring.recalibration import promote
@@ -28,7 +28,6 @@ from bartizan.store.layout import DIRECTORY_MODE, write_once
 from bartizan.store.notes import Signer, check_name, new_signer, parse_signer, parse_verifier
 
 _DEFAULTS = Limits()
-_VERIFIER = "verifier.pub"
 _HOUR = 3600.0
 
 
@@ -105,13 +104,13 @@ def run(args: argparse.Namespace) -> int:
 
 def _sign(args: argparse.Namespace, directory: Path) -> int:
     learnt = load(args.file, Options())
-    if not (directory / _VERIFIER).exists():
+    if not (directory / VERIFIER).exists():
         args.store.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
         key = _key(args)
         if not key.exists():
             write_once(key, f"{new_signer('baselines').exported()}\n".encode())
         directory.mkdir(mode=DIRECTORY_MODE, parents=True, exist_ok=True)
-        write_once(directory / _VERIFIER, f"{_signer(args).verifier}\n".encode())
+        write_once(directory / VERIFIER, f"{_signer(args).verifier}\n".encode())
     archive = _archive(args, directory)
     entry = archive.sign(learnt.baseline, reason=args.reason, time=WALL_CLOCK(), signer=_signer(args))
     _say(args, f"anchor {entry.number:04d} signed: {entry.digest}", entry)
@@ -203,7 +202,7 @@ def _archive(args: argparse.Namespace, directory: Path) -> Archive:
     text = args.trust
     if text is None:
         try:
-            text = (directory / _VERIFIER).read_text("utf-8").strip()
+            text = (directory / VERIFIER).read_text("utf-8").strip()
         except OSError as error:
             raise ConfigError(
                 f"there are no baselines of {args.system} in {args.store}",

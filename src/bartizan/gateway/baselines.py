@@ -18,10 +18,13 @@ from bartizan.config import System
 from bartizan.errors import BartizanError, ConfigError
 from bartizan.gateway.beginning import Beginning
 from bartizan.gateway.watcher import Watched
+from bartizan.monitoring.archive import VERIFIER, Archive
 from bartizan.monitoring.baseline import Baseline, Settings
 from bartizan.monitoring.monitor import Monitor
+from bartizan.monitoring.pair import Pair
 from bartizan.monitoring.sessions import SessionWatch
 from bartizan.monitoring.stored import decode
+from bartizan.store.notes import parse_verifier
 
 MAX_BYTES = 2**28
 
@@ -39,7 +42,7 @@ class _Saved(msgspec.Struct):
 
 
 def watched_of(system: System, key: bytes, data: Path, clock: Callable[[], float]) -> Watched | None:
-    """Return a system's monitor: of the baseline configured, or else of the one learnt live.
+    """Return a system's monitor: of its signed baselines, the one configured, or the one learnt live.
 
     Args:
         system: Its configuration.
@@ -52,8 +55,12 @@ def watched_of(system: System, key: bytes, data: Path, clock: Callable[[], float
 
     Raises:
         ConfigError: The baseline, or the table of sessions, can't be read.
+        LedgerError: The signed baselines don't verify.
     """
     settings = system.monitoring
+    archive = archive_of(data, system.name)
+    if archive is not None:
+        return watched(system, key, data, archive.anchor, rolling=archive.current)
     live = live_path(data, system.name)
     path = settings.baseline or (live if live.exists() else None)
     if path is not None:
@@ -66,9 +73,22 @@ def watched_of(system: System, key: bytes, data: Path, clock: Callable[[], float
 
 
 def watched(
-    system: System, key: bytes, data: Path, baseline: Baseline, sessions: SessionTable | None = None
+    system: System,
+    key: bytes,
+    data: Path,
+    baseline: Baseline,
+    sessions: SessionTable | None = None,
+    rolling: Baseline | None = None,
 ) -> Watched:
     """Return a system's monitor of a baseline, and of the benign sessions that calibration simulated.
+
+    Args:
+        system: Its configuration.
+        key: The installation's key.
+        data: The data directory.
+        baseline: What the stream is held against; the anchor, where there is a rolling one.
+        sessions: What benign sessions look like, if that is known.
+        rolling: The baseline that followed drift, beside the anchor.
 
     Raises:
         ConfigError: The table of sessions can't be read.
@@ -76,14 +96,33 @@ def watched(
     own = hmac.digest(key, f"monitor {system.name}".encode(), hashlib.sha256)
     sessions = sessions or _simulated(sessions_path(data, system.name))
     watch = None if sessions is None else SessionWatch(sessions, own)
+    monitor: Monitor | Pair
+    if rolling is None:
+        monitor, digest = Monitor(baseline, system=system.name, key=own, sessions=watch), baseline.digest
+    else:
+        monitor = Pair(baseline, rolling, system=system.name, key=own, sessions=watch)
+        digest = f"{baseline.digest}+{rolling.digest}"
     return Watched(
-        monitor=Monitor(baseline, system=system.name, key=own, sessions=watch),
+        monitor=monitor,
         streams=baseline.streams,
         threshold=max(baseline.threshold, math.e),
-        digest=baseline.digest,
+        digest=digest,
         promise=baseline.promise,
         refused=baseline.refused,
     )
+
+
+def archive_of(data: Path, system: str) -> Archive | None:
+    """Return a system's signed baselines, as ``bartizan baseline`` keeps them, or ``None``.
+
+    Raises:
+        LedgerError: They don't verify.
+    """
+    directory = data / "baselines" / system
+    verifier = directory / VERIFIER
+    if not verifier.exists():
+        return None
+    return Archive(directory, system, parse_verifier(verifier.read_text().strip()))
 
 
 def gathering(beginning: Beginning) -> Watched:

@@ -37,6 +37,9 @@ MAX_ENTRIES: Final = 10_000
 MAX_BASELINE_BYTES: Final = 64 * 2**20
 REASON_CHARACTERS: Final = 1000
 
+VERIFIER: Final = "verifier.pub"
+"""File in the directory with the key whose signatures count."""
+
 
 class Entry(Value, frozen=True):
     """One decision about a system's baselines.

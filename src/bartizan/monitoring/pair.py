@@ -66,6 +66,10 @@ class Pair:
             )
         return alarms
 
+    def evidence(self) -> dict[str, float]:
+        """Return each stream's evidence against the anchor."""
+        return self.anchor.evidence()
+
     def canaries(self, ground: Ground | None) -> None:
         """Tell both what the model's canaries say."""
         self.anchor.canaries(ground)
