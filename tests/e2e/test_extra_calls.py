@@ -62,10 +62,24 @@ def live(model_url: str, asking_table: Path, tmp_path_factory: pytest.TempPathFa
 
 
 @pytest.fixture(scope="module")
+def _scripted() -> Iterator[Scripted]:
+    server = Scripted()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def upstream(_scripted: Scripted) -> Scripted:
+    """An upstream of this module's own, forgetful at the start of every test."""
+    _scripted.asked.clear()
+    return _scripted
+
+
+@pytest.fixture(scope="module")
 def scripted_gateway(
-    _upstream: Scripted, asking_table: Path, tmp_path_factory: pytest.TempPathFactory
+    _scripted: Scripted, asking_table: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Running]:
-    made = system(_upstream.url, mode="enforce", calibration={"file": str(asking_table)})
+    made = system(_scripted.url, mode="enforce", calibration={"file": str(asking_table)})
     with running(tmp_path_factory.mktemp("scripted"), [made]) as gateway:
         yield gateway
 
