@@ -11,7 +11,7 @@ import numpy as np
 
 from bartizan.calibration.contrast import Contrast, learn_contrast
 from bartizan.calibration.session_file import identified
-from bartizan.calibration.sessions import CONTRAST, CONTRAST_UNIT, STRATA, SessionTable, stratum
+from bartizan.calibration.sessions import STRATA, SessionTable, stratum
 from bartizan.calibration.table import Reference
 from bartizan.errors import CalibrationError
 from bartizan.features.sessions import Session
@@ -21,10 +21,10 @@ from bartizan.ports import SequenceDetector
 from bartizan.stats.conformal import Ranking
 from bartizan.types import FloatArray
 
-FIT_SHARE: Final = 0.15
-"""Share of the benign sessions from which the contrast is learned."""
+FIT_SHARE: Final = 0.1
+"""Share of the benign sessions from which the contrasts are learned."""
 
-REFERENCE_SHARE: Final = 0.15
+REFERENCE_SHARE: Final = 0.1
 """Share spent on stage 1; the others rank whole sessions."""
 
 MIN_SESSIONS: Final = 100
@@ -32,6 +32,15 @@ MIN_SESSIONS: Final = 100
 
 MIN_REFERENCE: Final = 30
 """Scores that a stratum needs to be a reference."""
+
+CONTRAST_UNIT: Final = 0.5
+"""Log odds beyond every benign session that are worth one natural-log unit at least."""
+
+LEAST: Final = -10.0
+"""Log odds of a session that is too short to be scored."""
+
+HELD_OUT: Final = 4
+"""One in so many simulated searches measures the power instead of teaching."""
 
 MIN_KIND: Final = 100
 """Sessions of one kind below which it is not promised anything of its own."""
@@ -43,7 +52,8 @@ class Watched:
 
     Attributes:
         kind: The kind of client.
-        views: What was seen at each checkpoint that it reached, in order; empty if it was short.
+        views: What was seen whenever a session that the client took part in reached a checkpoint;
+            empty if all were short.
     """
 
     kind: str
@@ -62,7 +72,8 @@ def build_session_table(
     benign: Sequence[Watched],
     detectors: Sequence[SequenceDetector],
     *,
-    searching: Sequence[Watched] = (),
+    searching: Mapping[str, Sequence[Watched]] | None = None,
+    patient: Sequence[Watched] = (),
     scale: Scale,
     name: str,
     created: float,
@@ -74,8 +85,10 @@ def build_session_table(
     Args:
         benign: Whole benign sessions.
         detectors: All detectors of sequences.
-        searching: Simulated searches, from which the contrast is learned; without them there
-            is none. Half of them are kept out of it to measure its power.
+        searching: Simulated searches, one group for each contrast that is to be learned; without
+            them none is. Some are kept out of it to measure the power.
+        patient: Further benign sessions to learn the contrasts from: of any length, because
+            nothing is ranked among them.
         scale: How the rows were sketched.
         name: What the sessions are, for people.
         created: Seconds since the epoch.
@@ -88,22 +101,25 @@ def build_session_table(
     if len(benign) < MIN_SESSIONS:
         raise CalibrationError(
             f"{len(benign)} benign sessions are too few",
-            hint=f"give at least {MIN_SESSIONS}; 6,576 certify a rate of 1 in 1,000",
+            hint=f"give at least {MIN_SESSIONS}; 5,754 certify a rate of 1 in 1,000",
         )
     scored = [_score(w, detectors) for w in benign]
     order = rng.permutation(len(scored))
     cut = int(len(scored) * FIT_SHARE)
     end = cut + int(len(scored) * REFERENCE_SHARE)
     fit, reference, rest = ([scored[i] for i in part] for part in np.split(order, (cut, end)))
-    mixed = rng.permutation(len(searching))
-    taught = [_score(searching[i], detectors) for i in mixed[::2]]
-    contrast = _contrast(fit, taught, rng)
+    taught, held_out = {}, []
+    for group, found in (searching or {}).items():
+        mixed = [_score(found[i], detectors) for i in rng.permutation(len(found))]
+        cut = len(mixed) // HELD_OUT
+        taught[group] = mixed[cut:]
+        held_out += mixed[:cut]
     draft = SessionTable(
         name,
         created,
         scale,
-        _references(reference if contrast is not None else fit + reference, detectors, contrast),
-        contrast,
+        _references(fit + reference, detectors),
+        _contrasts([*fit, *(_score(w, detectors) for w in patient)], reference, taught, rng),
         Ranking.of(()),
         {},
         {d.spec.name: d.spec.version for d in detectors},
@@ -114,7 +130,6 @@ def build_session_table(
         by_kind[kind].append(value)
     kinds = {k: Ranking.of(v) for k, v in sorted(by_kind.items()) if len(v) >= MIN_KIND}
     table = replace(draft, statistics=Ranking.of(v for _, v in maxima), kinds=kinds)
-    held_out = [_score(searching[i], detectors) for i in mixed[1::2]]
     return identified(replace(table, power=_power(table, held_out, rate)))
 
 
@@ -127,20 +142,32 @@ def _score(watched: Watched, detectors: Sequence[SequenceDetector]) -> _Scored:
     )
 
 
-def _contrast(
-    benign: Sequence[_Scored], searching: Sequence[_Scored], rng: np.random.Generator
-) -> Contrast | None:
-    sides = [[s for s in side if s.queries] for side in (benign, searching)]
-    if not all(sides):
-        return None
-    vectors = [np.concatenate([s.vectors for s in side]) for side in sides]
-    # Each session counts once, however many checkpoints it reached.
-    weights = [np.concatenate([np.full(len(s.queries), 1 / len(s.queries)) for s in side]) for side in sides]
-    return learn_contrast(vectors[0], vectors[1], (weights[0], weights[1]), rng)
+def _contrasts(
+    fit: Sequence[_Scored],
+    reference: Sequence[_Scored],
+    taught: Mapping[str, Sequence[_Scored]],
+    rng: np.random.Generator,
+) -> dict[str, tuple[Contrast, Reference]]:
+    """Learn each group's contrast, and how benign sessions score that it was not learned from."""
+    learned = {}
+    for group, found in taught.items():
+        sides = [[s for s in side if s.queries] for side in (fit, found)]
+        if not all(sides):
+            continue
+        vectors = [np.concatenate([s.vectors for s in side]) for side in sides]
+        # Each session counts once, however many checkpoints it reached.
+        weights = [
+            np.concatenate([np.full(len(s.queries), 1 / len(s.queries)) for s in side]) for side in sides
+        ]
+        contrast = learn_contrast(vectors[0], vectors[1], (weights[0], weights[1]), rng)
+        # Short sessions, which are never scored, are as benign as one can be.
+        largest = [contrast.scores(s.vectors).max() if s.queries else LEAST for s in reference]
+        learned[group] = (contrast, Reference.of(np.maximum(largest, LEAST), CONTRAST_UNIT))
+    return learned
 
 
 def _references(
-    sessions: Sequence[_Scored], detectors: Sequence[SequenceDetector], contrast: Contrast | None
+    sessions: Sequence[_Scored], detectors: Sequence[SequenceDetector]
 ) -> dict[str, tuple[Reference | None, ...]]:
     """Return each detector's benign scores by length of session."""
     found: dict[str, list[list[float]]] = defaultdict(lambda: [[] for _ in range(STRATA)])
@@ -149,10 +176,6 @@ def _references(
         for queries, scores in zip(session.queries, session.scores, strict=True):
             for name, score in scores.items():
                 found[name][stratum(queries)].append(score)
-        if contrast is not None and session.queries:
-            for queries, odds in zip(session.queries, contrast.scores(session.vectors), strict=True):
-                found[CONTRAST][stratum(queries)].append(float(odds))
-    units[CONTRAST] = CONTRAST_UNIT
     return {
         name: tuple(
             Reference.of(np.array(scores), units[name]) if len(scores) >= MIN_REFERENCE else None

@@ -39,7 +39,7 @@ class _TableData(msgspec.Struct):
     near: float
     law: list[float]
     references: dict[str, list[_RankingData | None]]
-    contrast: dict[str, _Array] | None
+    contrasts: dict[str, tuple[dict[str, _Array], _RankingData]]
     statistics: _RankingData
     kinds: dict[str, _RankingData]
     versions: dict[str, str]
@@ -48,7 +48,7 @@ class _TableData(msgspec.Struct):
 
 def encode(table: SessionTable) -> bytes:
     """Return a table as bytes; the same table always gives the same bytes."""
-    scale, contrast = table.scale, table.contrast
+    scale = table.scale
     raw = _TableData(
         FORMAT,
         table.name,
@@ -62,7 +62,10 @@ def encode(table: SessionTable) -> bytes:
             name: [None if r is None else _pack(r.ranking, r.tail) for r in by_length]
             for name, by_length in table.references.items()
         },
-        None if contrast is None else {name: _array(values) for name, values in contrast.state().items()},
+        {
+            name: ({k: _array(v) for k, v in contrast.state().items()}, _pack(r.ranking, r.tail))
+            for name, (contrast, r) in table.contrasts.items()
+        },
         _pack(table.statistics),
         {kind: _pack(ranking) for kind, ranking in table.kinds.items()},
         dict(table.versions),
@@ -96,10 +99,13 @@ def _table(raw: _TableData, data: bytes) -> SessionTable:
     centre, spread = np.frombuffer(raw.centre, "<f8"), np.frombuffer(raw.spread, "<f8")
     if centre.shape != spread.shape:
         raise ValueError("scales of different length")
-    contrast = None
-    if raw.contrast is not None:
-        arrays = {name: np.frombuffer(b, "<f8").reshape(s) for name, (s, b) in raw.contrast.items()}
-        contrast = Contrast.of_state(arrays)
+    contrasts = {
+        name: (
+            Contrast.of_state({k: np.frombuffer(b, "<f8").reshape(shape) for k, (shape, b) in state.items()}),
+            Reference(_unpack(ranking), ranking.tail),
+        )
+        for name, (state, ranking) in raw.contrasts.items()
+    }
     return SessionTable(
         raw.name,
         raw.created,
@@ -108,7 +114,7 @@ def _table(raw: _TableData, data: bytes) -> SessionTable:
             name: tuple(None if r is None else Reference(_unpack(r), r.tail) for r in by_length)
             for name, by_length in raw.references.items()
         },
-        contrast,
+        contrasts,
         _unpack(raw.statistics),
         {kind: _unpack(ranking) for kind, ranking in raw.kinds.items()},
         raw.versions,

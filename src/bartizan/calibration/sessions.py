@@ -3,10 +3,12 @@
 A session is scored at its 8th query and at checkpoints after that, each about a fifth further on
 (:data:`CHECKPOINTS`), in two stages:
 
-1. each detector's score becomes a *surprise* against benign sessions of about the same length;
-   so does the score of the learned contrast, where there is one. Half of the stake is on the
-   contrast, the other half is shared by the detectors: the *statistic* is the largest surprise
-   less the natural logarithm of one over its share;
+1. its *statistic* is a surprise in natural-log units. Where searches could be simulated, two
+   contrasts (:mod:`bartizan.calibration.contrast`) have learned which signs come together in a
+   search for another answer and in a copying of the model; the larger of their two surprises
+   counts, each against whole benign sessions, and the detectors say what was seen. Where they
+   could not, each detector's score is held against benign sessions of about the same length
+   and the largest surprise counts;
 2. the largest statistic over all checkpoints of a session is ranked among the largest ones of
    whole benign sessions that stage 1 never saw.
 
@@ -43,11 +45,11 @@ FIRST: Final = 8
 CHECKPOINTS: Final = tuple(sorted({round(FIRST * 2 ** (k / 4)) for k in range(29)} | {MAX_QUERIES}))
 """Numbers of queries at which a session is scored; the delay they cost is below a fifth."""
 
-CONTRAST: Final = "sequence.contrast"
-"""Name under which the learned contrast is known."""
+EVASION: Final = "contrast.evasion"
+"""Name of what was learned of searches for another answer."""
 
-STAKE: Final = 0.5
-"""Share of the stake on the contrast where there is one."""
+EXTRACTION: Final = "contrast.extraction"
+"""Name of what was learned of copying a model."""
 
 KIND_FACTOR: Final = 10.0
 """A kind of benign client may signal at most so many times as often as all together."""
@@ -64,7 +66,6 @@ KEPT: Final = 0.5
 BET_CONFIDENCE: Final = 0.999
 """Confidence over the calibration draw with which no bet gains on benign sessions."""
 
-CONTRAST_UNIT: Final = 1.0
 _SHORTEST = 3
 _LONGEST = 9
 
@@ -119,7 +120,8 @@ class SessionTable:
         scale: How rows are sketched.
         references: Stage 1: per detector one reference a stratum, ``None`` where too few benign
             sessions are so long.
-        contrast: What was learned of searching sessions, if anything.
+        contrasts: What was learned of searching sessions, if anything, and whole benign sessions'
+            largest scores under it.
         statistics: Stage 2: the statistics of whole benign sessions.
         kinds: The same, of each kind of benign client.
         versions: Versions of the detectors.
@@ -132,7 +134,7 @@ class SessionTable:
     created: float
     scale: Scale
     references: Mapping[str, Sequence[Reference | None]]
-    contrast: Contrast | None
+    contrasts: Mapping[str, tuple[Contrast, Reference]]
     statistics: Ranking
     kinds: Mapping[str, Ranking]
     versions: Mapping[str, str] = field(default_factory=dict)
@@ -147,24 +149,27 @@ class SessionTable:
         Args:
             queries: Length of the session.
             scores: Score of each detector.
-            vector: The session's signature, for the contrast.
+            vector: The session's signature, for the contrasts.
         """
-        level = stratum(queries)
         best, name = 0.0, ""
-        share = (1.0 - STAKE if self.contrast is not None else 1.0) / max(1, len(scores))
-        handicap = math.log(share)
-        for key, score in scores.items():
-            known = self.references.get(key)
-            reference = known[level] if known else None
-            if reference is not None and (value := reference.surprise(score) + handicap) > best:
-                best, name = value, key
-        if self.contrast is not None and vector is not None:
-            reference = self.references[CONTRAST][level]
-            if reference is not None:
-                value = reference.surprise(self.contrast.score(vector)) + math.log(STAKE)
+        if vector is not None:
+            for key, (contrast, reference) in self.contrasts.items():
+                value = reference.surprise(contrast.score(vector))
                 if value > best:
-                    best, name = value, CONTRAST
+                    best, name = value, key
+        if self.contrasts:
+            return best, name
+        for key, score in scores.items():
+            value = self.surprise(queries, key, score)
+            if value > best:
+                best, name = value, key
         return best, name
+
+    def surprise(self, queries: int, detector: str, score: float) -> float:
+        """Return how strange a detector's score is for a session of this length; 0 if unknown."""
+        known = self.references.get(detector)
+        reference = known[stratum(queries)] if known else None
+        return 0.0 if reference is None else reference.surprise(score)
 
     def p_value(self, statistic: float) -> float:
         """Return the p-value of a session with this largest statistic."""

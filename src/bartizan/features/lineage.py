@@ -12,7 +12,7 @@ from bartizan.features.sketch import SingleArray, keyed_generator
 CAPACITY: Final = 1 << 16
 """Queries remembered, whoever sent them."""
 
-TABLES: Final = 4
+TABLES: Final = 3
 """A near query is missed only if all tables separate it."""
 
 DIRECTIONS: Final = 8
@@ -20,6 +20,9 @@ DIRECTIONS: Final = 8
 
 CELL_WIDTH: Final = 0.4
 """Width of a cut, in units, for sketches of full width."""
+
+FARTHEST: Final = 32_000.0
+"""Cuts are counted up to here."""
 
 CELL_DIRECTIONS: Final = 10
 """Half-spaces whose sides name the cell for coverage: about a thousand cells."""
@@ -47,23 +50,22 @@ class NearIndex:
         self._cell_width = CELL_WIDTH * np.sqrt(32 / width)
         self._directions = np.ascontiguousarray(directions / self._cell_width, np.float32)
         self._shifts = rng.random(columns).astype(np.float32)
-        sides = keyed_generator(key, "cells")
-        self._sides = sides.standard_normal((width, CELL_DIRECTIONS)).astype(np.float32)
-        self._powers = 1 << np.arange(CELL_DIRECTIONS)
+        sides = keyed_generator(key, "cells").standard_normal((width, CELL_DIRECTIONS))
+        # One product gives both: the grids' places and, behind them, the sides.
+        self._directions = np.ascontiguousarray(np.hstack([self._directions, sides]), np.float32)
+        self._powers = (1 << np.arange(CELL_DIRECTIONS)).astype(np.float64)
         self._capacity = capacity
         self._tables: list[OrderedDict[bytes, int]] = [OrderedDict() for _ in range(TABLES)]
 
-    def cell(self, sketch: SingleArray) -> int:
-        """Return the number of the coarse cell in which a sketch lies."""
-        return int((sketch @ self._sides > 0.0) @ self._powers)
-
-    def names(self, sketch: SingleArray) -> list[bytes]:
-        """Return the cell's name in each table."""
-        places = np.floor(sketch @ self._directions + self._shifts)
-        # The grid is far smaller than 16 bits on any benign row; others may wrap around.
-        data = places.astype(np.int64).astype(np.int16).tobytes()
-        size = 2 * DIRECTIONS
-        return [data[k * size : (k + 1) * size] for k in range(TABLES)]
+    def place(self, sketch: SingleArray) -> tuple[list[bytes], int]:
+        """Return the grid cell's name in each table, and the number of the coarse cell."""
+        values = sketch @ self._directions
+        columns, size = TABLES * DIRECTIONS, 2 * DIRECTIONS
+        places = np.floor(values[:columns] + self._shifts)
+        # Benign rows lie far inside 16 bits; what lies outside shares the outermost cells.
+        data = np.minimum(np.maximum(places, -FARTHEST), FARTHEST).astype(np.int16).tobytes()
+        names = [data[start : start + size] for start in range(0, TABLES * size, size)]
+        return names, int((values[columns:] > 0.0) @ self._powers)
 
     def find(self, names: list[bytes]) -> list[int]:
         """Return the sessions that last visited the same cells, most tables first."""
@@ -73,10 +75,11 @@ class NearIndex:
     def put(self, names: list[bytes], session: int) -> None:
         """Remember that a session visited these cells."""
         for table, name in zip(self._tables, names, strict=True):
-            table[name] = session
-            table.move_to_end(name)
-            if len(table) > self._capacity:
+            if name in table:
+                table.move_to_end(name)
+            elif len(table) >= self._capacity:
                 table.popitem(last=False)
+            table[name] = session
 
     def __len__(self) -> int:
         return max(len(table) for table in self._tables)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from bartizan.features.lineage import CAPACITY, NearIndex
-from bartizan.features.sessions import MAX_QUERIES, Answer, State, read_answer
+from bartizan.features.sessions import MAX_QUERIES, SAME, Answer, State, read_answer
 from bartizan.features.sketch import Scale, SingleArray, Sketch
 from bartizan.types import FloatArray
 
@@ -17,8 +17,11 @@ IDLE_SECONDS: Final = 1800.0
 PROTECTED_SHARE: Final = 0.25
 """Share of the capacity set apart for accounts with evidence against them."""
 
-LINK_SHARE: Final = 0.6
+LINK_SHARE: Final = 0.5
 """A query continues another account's session only within this share of the near distance."""
+
+LINEAGE_SHARE: Final = 0.25
+"""Lineages remembered, as a share of the accounts."""
 
 MAX_NAME: Final = 256
 """Characters of a principal's name that are kept."""
@@ -53,7 +56,7 @@ class Account:
 
     Attributes:
         session: Number of its session.
-        linked: Number of another account's session that its queries last continued; -1: none.
+        linked: Number of the lineage to which its queries last belonged; -1: none.
         last: When it last asked.
         evidence: Evidence over its finished sessions; whoever scores sets it.
         sessions: How many sessions it has finished.
@@ -140,7 +143,8 @@ class Tracker:
         self.live: dict[int, Live] = {}
         self.index = NearIndex(min(len(scale.centre), 32), key, remembered)
         self._sketch = Sketch(scale, key)
-        self._next = 0
+        self.lineages: OrderedDict[int, None] = OrderedDict()
+        self.next = 0
 
     def observe(self, principal: str, time: float, row: FloatArray, outputs: FloatArray | None) -> Taken:
         """Take in one query.
@@ -156,14 +160,14 @@ class Tracker:
         own = taken.live
         sketch = self._sketch.of(row)
         nearest = own.state.nearest(sketch)
-        names = self.index.names(sketch)
+        names, cell = self.index.place(sketch)
         if nearest[1] > self.scale.near:
-            other = self._elsewhere(names, sketch, taken)
+            other = self._elsewhere(names, sketch, taken, time)
             if other is not None:
                 taken.live, nearest = other
         answer: Answer | None = read_answer(outputs)
         live = taken.live
-        live.state.add(sketch, self.index.cell(sketch), answer, name, time, nearest)
+        live.state.add(sketch, cell, answer, name, time, nearest)
         self.index.put(names, live.id)
         return taken
 
@@ -189,26 +193,45 @@ class Tracker:
 
     def _begin(self, name: str, time: float) -> Live:
         state = State(self.index.width, self.scale.near, self.scale.law, time)
-        live = Live(self._next, name, state)
-        self._next += 1
+        live = Live(self.next, name, state)
+        self.next += 1
         self.live[live.id] = live
         return live
 
     def _elsewhere(
-        self, names: list[bytes], sketch: SingleArray, taken: Taken
+        self, names: list[bytes], sketch: SingleArray, taken: Taken, time: float
     ) -> tuple[Live, tuple[int, float]] | None:
-        """Return another account's session that this query continues, if there is one."""
+        """Return the lineage that this query continues, if another account's query is so near.
+
+        A lineage is a session of its own, begun with the one query that was continued: what else
+        that account asked does not become part of a stranger's session.
+        """
         account, reach = taken.account, self.scale.near * LINK_SHARE
         for number in (account.linked, *self.index.find(names)):
             other = self.live.get(number)
             if other is None or other is taken.live or other.state.queries >= MAX_QUERIES:
                 continue
+            if time - other.state.last > IDLE_SECONDS:
+                continue
             nearest = other.state.nearest(sketch)
             # An exact copy says nothing: popular rows are sent by many.
-            if 0.0 < nearest[1] <= reach:
-                account.linked = number
-                return other, nearest
+            if not SAME < nearest[1] <= reach:
+                continue
+            lineage = other
+            if number not in self.lineages:
+                lineage = self._begin(other.owner, time)
+                lineage.state.seed(other.state, nearest[0], other.owner)
+                nearest = (0, nearest[1])
+            self._use_lineage(lineage.id)
+            account.linked = lineage.id
+            return lineage, nearest
         return None
+
+    def _use_lineage(self, number: int) -> None:
+        self.lineages[number] = None
+        self.lineages.move_to_end(number)
+        if len(self.lineages) > int(self.tiers.capacity * LINEAGE_SHARE) + 1:
+            self.live.pop(self.lineages.popitem(last=False)[0], None)
 
     def _forget(self, account: Account | None) -> None:
         if account is not None:

@@ -55,7 +55,9 @@ FEW: Final = 3
 CONFIDENT: Final = 0.95
 """Confidence from which an answer counts as one that the model is sure of."""
 
-_QUANTITIES = 3
+_QUANTITIES = 5
+_MARGIN, _REACH, _APART, _LEAD, _HOP = range(_QUANTITIES)
+_WHOLE = (_LEAD, _APART, _HOP)
 _FIRST_ROOM = 8
 
 
@@ -76,7 +78,14 @@ class Session(Value, frozen=True, gc=False):
         margin_trend: Sum of sequential ranks of the margin, each in [-1, 1].
         reach_trend: Sum of sequential ranks of the distance to the chain's first query.
         step_trend: Sum of sequential ranks of the distance to the nearest query.
+        parent_trend: Sum of sequential ranks of the margin of the nearest query, that from which
+            this one was made: whoever climbs goes on from the best so far.
         rank_variance: Variance of each of those sums in an exchangeable order.
+        lead_trend: Sum of ranks, among all kept queries, of the lead of the first class over the second.
+        apart_trend: The same of the distance to the nearest query.
+        hop_trend: The same of the distance to the query before.
+        parent_lead_trend: The same of the lead of the nearest query.
+        whole_variance: Variance of each of those four sums in an exchangeable order.
         persistence: Squared length of the sum of recent steps over the sum of their squares.
         turn: Sum of cosines between consecutive steps.
         turns: How many cosines.
@@ -102,7 +111,13 @@ class Session(Value, frozen=True, gc=False):
     margin_trend: float
     reach_trend: float
     step_trend: float
+    parent_trend: float
     rank_variance: float
+    lead_trend: float
+    apart_trend: float
+    hop_trend: float
+    parent_lead_trend: float
+    whole_variance: float
     persistence: float
     turn: float
     turns: int
@@ -128,6 +143,10 @@ class Answer:
     label: int
     confidence: float
     logs: list[float]
+
+    def lead(self) -> float:
+        """Return the lead of the most likely class over the next one, in natural-log units."""
+        return self.margin(self.label)
 
     def margin(self, label: int) -> float:
         """Return the lead of a class over the best other one, in natural-log units."""
@@ -221,6 +240,8 @@ class State:
         "trend",
         "turn",
         "turns",
+        "whole",
+        "whole_variance",
         "written",
     )
 
@@ -232,11 +253,13 @@ class State:
         self.queries = self.repeats = self.near = self.sure = self.flips = self.ranked = self.turns = 0
         self.longest = self.cells = self.known_classes = self.written = self.next_chain = self._bloom = 0
         self.flip_depth = self.records = self.record_variance = self.rank_variance = self.turn = 0.0
-        self.trend = [0.0] * _QUANTITIES
+        self.trend = [0.0] * 4
+        self.whole = [0.0] * 4
+        self.whole_variance = 0.0
         self.class_counts: dict[int, int] = {}
         self.distances = [0] * (len(DISTANCE_EDGES) + 1)
         self.labels: list[int] = []
-        self._ring: SingleArray = np.empty((_FIRST_ROOM, width), np.float32)
+        self._ring: SingleArray = np.zeros((_FIRST_ROOM, width), np.float32)
         self._quantities: FloatArray = np.zeros((_FIRST_ROOM, _QUANTITIES))
         self._chain_ids = np.zeros(_FIRST_ROOM, np.int64)
         self._chains: list[Chain] = []
@@ -299,20 +322,52 @@ class State:
             return
         if index >= 0:
             self.distances[bisect_right(DISTANCE_EDGES, distance)] += 1
+        lead = answer.lead() if answer is not None else 0.0
+        apart = distance if index >= 0 else 0.0
+        hop = self._hop(sketch)
         if distance > self.near_distance:
             margin = answer.margin(label) if answer is not None else 0.0
             chain = Chain(self.next_chain, sketch, label, margin)
             self.next_chain += 1
-            self._keep(sketch, label, chain, (margin, 0.0, distance if index >= 0 else 0.0))
-            return
-        self.near += 1
-        self.sure += sure
-        self._extend(sketch, answer, label, index, distance)
+            values = (margin, 0.0, apart, lead, hop)
+            self._rank(chain, values, index, near=False)
+        else:
+            self.near += 1
+            self.sure += sure
+            chain, margin, reach = self._extend(sketch, answer, label, index, distance)
+            values = (margin, reach, apart, lead, hop)
+            self._rank(chain, values, index, near=True)
+        self._keep(sketch, label, chain, values)
+
+    def seed(self, other: State, index: int, account: str) -> None:
+        """Begin with one kept query of another session."""
+        sketch, label = other._ring[index].copy(), other.labels[index]
+        known = other._quantities[index]
+        margin, lead = float(known[_MARGIN]), float(known[_LEAD])
+        chain = Chain(self.next_chain, sketch, label, margin if label == other._chains[index].label else lead)
+        self.next_chain += 1
+        self.accounts.append(account)
+        self.queries += 1
+        self._keep(sketch, label, chain, (chain.best, 0.0, 0.0, lead, 0.0))
+
+    def _hop(self, sketch: SingleArray) -> float:
+        """Return the distance to the query before, and compare the way from it with the way before that."""
+        if not self.written:
+            return 0.0
+        step = sketch - self._ring[(self.written - 1) % RING]
+        before, self._step = self._step, step
+        length = math.sqrt(step @ step)
+        if before is not None:
+            lengths = length * math.sqrt(before @ before)
+            if lengths > 0.0:
+                self.turn += float(step @ before) / lengths
+                self.turns += 1
+        return length
 
     def _extend(
         self, sketch: SingleArray, answer: Answer | None, label: int, index: int, distance: float
-    ) -> None:
-        """Take in a query that is near to the one at ``index``."""
+    ) -> tuple[Chain, float, float]:
+        """Take in a query near to the one at ``index``; return its chain, its margin and its reach."""
         chain = self._chains[index]
         chain.length += 1
         self.longest = max(self.longest, chain.length)
@@ -330,25 +385,35 @@ class State:
         self._steps = MEMORY * self._steps + step
         self._steps_squared = MEMORY * MEMORY * self._steps_squared + distance * distance
         away = sketch - chain.origin
-        values = (margin, math.sqrt(away @ away), distance)
-        self._rank(chain, values)
-        self._keep(sketch, label, chain, values)
+        return chain, margin, math.sqrt(away @ away)
 
-    def _rank(self, chain: Chain, values: tuple[float, float, float]) -> None:
+    def _rank(self, chain: Chain, values: tuple[float, ...], parent: int, *, near: bool) -> None:
+        """Rank a query's quantities, and its nearest query's, among the kept ones."""
         filled = self.filled
+        if filled < FEW:
+            return
+        kept = self._quantities[:filled]
+        above = np.sign(np.array(values) - kept)
+        older = np.sign(kept[parent] - kept)
+        totals, whole = above.sum(axis=0).tolist(), self.whole
+        for k, quantity in enumerate(_WHOLE):
+            whole[k] += totals[quantity] / filled
+        whole[3] += float(older[:, _LEAD].sum()) / filled
+        self.whole_variance += (filled + 2) / (3 * filled)
+        if not near:
+            return
         mine = self._chain_ids[:filled] == chain.id
         among = int(np.count_nonzero(mine))
         if among < FEW:
             return
-        above = np.sign(np.array(values) - self._quantities[:filled])
-        for k, total in enumerate((mine @ above).tolist()):
-            self.trend[k] += total / among
+        totals, trend = (mine @ above).tolist(), self.trend
+        for k in (_MARGIN, _REACH, _APART):
+            trend[k] += totals[k] / among
+        trend[3] += float(mine @ older[:, _MARGIN]) / among
         self.ranked += 1
         self.rank_variance += (among + 2) / (3 * among)
 
-    def _keep(
-        self, sketch: SingleArray, label: int, chain: Chain, values: tuple[float, float, float]
-    ) -> None:
+    def _keep(self, sketch: SingleArray, label: int, chain: Chain, values: tuple[float, ...]) -> None:
         """Write a query into the ring, over the oldest if it is full."""
         place = self.written % RING
         if place == len(self._ring) < RING:
@@ -366,27 +431,16 @@ class State:
             self.labels[place] = label
             self._chains[place] = chain
         self.written += 1
-        self._turn(place)
-
-    def _turn(self, place: int) -> None:
-        """Compare the way from the query before to this one with the way before that."""
-        if self.written < 2:
-            return
-        step = self._ring[place] - self._ring[place - 1 if place else RING - 1]
-        before, self._step = self._step, step
-        if before is not None:
-            lengths = math.sqrt(float(step @ step) * float(before @ before))
-            if lengths > 0.0:
-                self.turn += float(step @ before) / lengths
-                self.turns += 1
 
     def view(self) -> Session:
         """Return the session as numbers."""
         squared = self._steps_squared
-        margin, reach, step = self.trend
+        margin, reach, step, parent = self.trend
+        lead, apart, hop, parent_lead = self.whole
         return Session(
             self.queries, self.repeats, self.near, self.sure, self.longest, self.flips, self.flip_depth,
-            self.records, self.record_variance, self.ranked, margin, reach, step, self.rank_variance,
+            self.records, self.record_variance, self.ranked, margin, reach, step, parent,
+            self.rank_variance, lead, apart, hop, parent_lead, self.whole_variance,
             float(self._steps @ self._steps) / squared if squared > 0.0 else 1.0,
             self.turn, self.turns, self.cells,
             tuple(sorted(self.class_counts.values(), reverse=True)), self.known_classes,

@@ -11,7 +11,7 @@ NAMES: Final = (
     "length", "near", "near share", "repeats", "longest chain", "flips", "flip depth", "depth per flip",
     "new lowest margins", "margin trend", "reach trend", "step trend", "ranked", "persistence", "turn",
     "cells", "cell share", "classes", "balance", "law ratio", "mean distance", "spread of distances",
-    "sure", "sure share",
+    "sure", "sure share", "parent trend", "lead trend", "apart trend", "hop trend", "parent lead trend",
 )  # fmt: skip
 """What each number is."""
 
@@ -22,6 +22,7 @@ def signature(session: Session) -> tuple[float, ...]:
     queries = max(1, s.queries)
     distinct = max(1, queries - s.repeats)
     scale = sqrt(s.rank_variance + 3.0)
+    whole = sqrt(s.whole_variance + 3.0)
     answers = max(1, sum(s.classes))
     entropy = -sum(c / answers * log(c / answers) for c in s.classes)
     expected = answers / max(1, s.known_classes)
@@ -56,4 +57,9 @@ def signature(session: Session) -> tuple[float, ...]:
         sqrt(spread),
         log1p(s.sure),
         s.sure / queries,
+        s.parent_trend / scale,
+        s.lead_trend / whole,
+        s.apart_trend / whole,
+        s.hop_trend / whole,
+        s.parent_lead_trend / whole,
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import math
 from dataclasses import dataclass
 from typing import Final
 
@@ -107,15 +108,17 @@ class Sketch:
             projection = np.eye(columns)
         self._centre = scale.centre
         self._inverse = 1.0 / scale.spread
+        self._ones = np.ones(columns)
         self._projection = np.ascontiguousarray(projection / scale.unit)
 
     def of(self, row: FloatArray) -> SingleArray:
         """Return the sketch of one row of shape ``(d,)``; missing values count as typical ones."""
         standard = (row - self._centre) * self._inverse
         # A sum is finite only if all values are: one look instead of one per value.
-        if not np.isfinite(standard.sum()):
+        if not math.isfinite(standard @ self._ones):
             standard = np.nan_to_num(standard, nan=0.0, posinf=LARGEST_DEVIATION, neginf=-LARGEST_DEVIATION)
-        np.clip(standard, -LARGEST_DEVIATION, LARGEST_DEVIATION, out=standard)
+        np.minimum(standard, LARGEST_DEVIATION, out=standard)
+        np.maximum(standard, -LARGEST_DEVIATION, out=standard)
         sketch: SingleArray = (standard @ self._projection).astype(np.float32)
         return sketch
 

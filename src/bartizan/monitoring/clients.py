@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -56,11 +56,19 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class World:
-    """What clients draw from: benign rows and how their columns vary."""
+    """What clients draw from: benign rows and how their columns vary.
+
+    Attributes:
+        rows: Shape ``(n, d)``.
+        centre: Each column's mean, shape ``(d,)``.
+        deviation: Each column's standard deviation, shape ``(d,)``.
+        least: Lengths that are drawn with a tail are at least this.
+    """
 
     rows: FloatArray
     centre: FloatArray
     deviation: FloatArray
+    least: int = 1
 
     @classmethod
     def of(cls, rows: FloatArray) -> World:
@@ -82,7 +90,7 @@ class World:
 
 def ordinary(world: World, rng: np.random.Generator) -> Client:
     """Ask about rows as they come; few users ask much."""
-    for _ in range(_length(rng, 1, 1.1)):
+    for _ in range(_length(rng, max(1, world.least), 1.1)):
         yield world.draw(rng), 0
 
 
@@ -90,7 +98,7 @@ def temporal(world: World, rng: np.random.Generator) -> Client:
     """Ask about a slowly changing thing, such as a machine with sensors."""
     here, goal = world.draw(rng), world.draw(rng)
     pace, noise = _between(rng, 0.005, 0.2), _between(rng, 0.001, 0.1)
-    for _ in range(_length(rng, 16, 1.0)):
+    for _ in range(_length(rng, max(16, world.least), 1.0)):
         if rng.random() < pace:
             goal = world.draw(rng)
         here = here + pace * (goal - here)
@@ -99,7 +107,7 @@ def temporal(world: World, rng: np.random.Generator) -> Client:
 
 def retrying(world: World, rng: np.random.Generator) -> Client:
     """Ask again when an answer was late."""
-    for _ in range(_length(rng, 2, 1.1)):
+    for _ in range(_length(rng, max(2, world.least // 3), 1.1)):
         row = world.draw(rng)
         for _ in range(1 + rng.geometric(0.5)):
             yield row, 0
@@ -109,7 +117,7 @@ def load_test(world: World, rng: np.random.Generator) -> Client:
     """Send the same few rows again and again, from one account or in turn from two."""
     rows = [world.draw(rng) for _ in range(_length(rng, 1, 0.8, 64))]
     accounts, jitter = int(rng.integers(1, 3)), rng.random() < 0.3
-    for k in range(_length(rng, 32, 0.7)):
+    for k in range(_length(rng, max(32, world.least), 0.7)):
         row = rows[(k // accounts) % len(rows)]
         if jitter:
             row = row + 0.01 * world.deviation * rng.standard_normal(len(row))
@@ -243,6 +251,7 @@ def simulate_benign(
     n: int,
     rng: np.random.Generator,
     *,
+    patient: bool = False,
     progress: Callable[[int, int], None] | None = None,
 ) -> Iterator[Recorded]:
     """Yield ``n`` benign sessions, in the order in which they end.
@@ -252,6 +261,7 @@ def simulate_benign(
         model: Asked with many rows at once.
         n: How many sessions.
         rng: Where all choices come from.
+        patient: Whether users go on for unusually long: not for calibration, but to learn from.
         progress: Told how many sessions are done, and of how many.
 
     Raises:
@@ -261,7 +271,12 @@ def simulate_benign(
     names = list(KINDS)
     shares = np.array([KINDS[name][0] for name in names])
     chosen = rng.choice(len(names), n, p=shares / shares.sum())
-    waiting = ((names[k], KINDS[names[k]][1](world, rng)) for k in chosen)
+
+    def worlds() -> Iterator[World]:
+        while True:
+            yield replace(world, least=int(_between(rng, 8, 400))) if patient else world
+
+    waiting = ((names[k], KINDS[names[k]][1](each, rng)) for k, each in zip(chosen, worlds(), strict=False))
     for done, recorded in enumerate(run_clients(waiting, model), 1):
         if progress is not None:
             progress(done, n)

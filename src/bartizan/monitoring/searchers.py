@@ -28,7 +28,13 @@ Search = Generator[Query, FloatArray, FloatArray | None]
 
 BISECTIONS: Final = 10
 SMALLEST: Final = 1e-9
-HIDING: Final = 0.2
+PATIENCE: Final = (40, 400)
+"""Least and most queries of a searching session: what it is must show early or is no use."""
+
+PATIENCE_COPYING: Final = (100, LONGEST)
+"""The same for copying, which takes many."""
+
+HIDING: Final = 0.15
 """Share of the searching sessions that hide among ordinary queries."""
 
 
@@ -285,20 +291,28 @@ KINDS: Final[dict[str, Callable[[Target, np.random.Generator], Search]]] = {
 }
 
 
+COPYING: Final = frozenset({"copying", "augmenting"})
+"""Kinds that want the model, not another answer."""
+
+
 def searching(kind: str, world: World, rng: np.random.Generator) -> Client:
     """Run searches of one kind, one target after the other, perhaps hidden among ordinary queries."""
-    hiding = _between(rng, 0.1, 0.6) if rng.random() < HIDING else 0.0
+    hiding = _between(rng, 0.05, 0.4) if rng.random() < HIDING else 0.0
     numbers = np.nan_to_num(world.rows)
     low, high = numbers.min(axis=0), numbers.max(axis=0)
     whole = bool((numbers == np.round(numbers)).all())
-    size = _between(rng, 0.03, 0.6)
+    size, budget = (
+        _between(rng, 0.03, 0.6),
+        int(_between(rng, *(PATIENCE_COPYING if kind in COPYING else PATIENCE))),
+    )
     for _ in range(int(rng.integers(1, 4))):
         reach = np.maximum(size * (high - low), 1.0 if whole else 0.0)
         target = Target(world, low, high, reach, world.draw(rng), whole and rng.random() < 0.5)
         search = KINDS[kind](target, rng)
         try:
             query = next(search)
-            while True:
+            while budget > 0:
+                budget -= 1
                 if rng.random() < hiding:
                     yield world.draw(rng), 0
                 answer = yield query
