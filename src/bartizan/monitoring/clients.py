@@ -217,6 +217,7 @@ def what_if(world: World, rng: np.random.Generator) -> Client:
             trial[column] = value
             yield trial, 0
         if rng.random() < 0.5:
+            row = row.copy()
             row[column] = other
 
 
