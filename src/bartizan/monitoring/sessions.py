@@ -106,8 +106,11 @@ class SessionWatch:
 
         Returns:
             A signal the first time a session's statistic passes the principal's threshold, or
-            when the account's finished sessions together do; at most one per query.
+            when the account's finished sessions together do; at most one per query. A row of
+            another width can't be compared and is left to whoever watches the schema.
         """
+        if row.shape != self.table.scale.centre.shape:
+            return None
         taken = self.tracker.observe(principal, time, row, outputs)
         slow = None if taken.ended is None else self._finish(principal, time, taken.ended, taken.account)
         live = taken.live

@@ -102,6 +102,15 @@ def test_exact_copies_link_nobody(table):
     assert all(live.state.queries == 1 for live in seen.tracker.live.values())
 
 
+def test_rows_of_another_width_and_broken_answers_are_survived(table):
+    seen = watch(table)
+    assert seen.observe("p", 0.0, np.ones(3), None) is None
+    assert len(seen.tracker.tiers) == 0
+    for answer in (np.full(2, np.nan), np.array([]), np.array([5.0]), np.array([np.inf, 0.0])):
+        seen.observe("p", 1.0, np.full(world.COLUMNS, np.nan), answer)
+    assert seen.tracker.live[seen.tracker.tiers.get("p").session].state.queries == 4
+
+
 def test_an_idle_hour_ends_a_session(table):
     seen = watch(table)
     for k in range(3):
