@@ -5,7 +5,8 @@ import time
 
 import numpy as np
 
-from bartizan.features.sessions import MAX_QUERIES, State, read_answer
+from bartizan.features.answer import read_answer
+from bartizan.features.sessions import MAX_QUERIES, State
 from bartizan.features.sketch import DISTANCE_EDGES
 
 WIDTH = 6

@@ -6,8 +6,9 @@ from collections import OrderedDict
 from dataclasses import dataclass, field
 from typing import Final
 
+from bartizan.features.answer import Answer, read_answer
 from bartizan.features.lineage import CAPACITY, NearIndex
-from bartizan.features.sessions import MAX_QUERIES, SAME, Answer, State, read_answer
+from bartizan.features.sessions import MAX_QUERIES, SAME, State
 from bartizan.features.sketch import Scale, SingleArray, Sketch
 from bartizan.types import FloatArray
 

@@ -3,8 +3,8 @@ import math
 import numpy as np
 import pytest
 
-from bartizan.features.rows import read_answers
-from bartizan.features.sessions import MAX_ACCOUNTS, MAX_QUERIES, RING, State, read_answer
+from bartizan.features.answer import read_answer
+from bartizan.features.sessions import MAX_ACCOUNTS, MAX_QUERIES, RING, State
 from bartizan.features.sketch import DISTANCE_EDGES
 
 LAW = (1 / (len(DISTANCE_EDGES) + 1),) * (len(DISTANCE_EDGES) + 1)
@@ -18,29 +18,6 @@ def play(rows, outputs=None, near=0.5):
         answer = read_answer(None if outputs is None else np.asarray(outputs[k], float))
         state.add(sketch, int(abs(row[0]) * 10), answer, "a", float(k), state.nearest(sketch))
     return state
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_one_row_is_read_as_many_are(seed):
-    rng = np.random.default_rng(seed)
-    for outputs in (rng.dirichlet(np.ones(4), 20), rng.normal(size=(20, 4)) * 5, rng.random((20, 1))):
-        together = read_answers(outputs)
-        for k, row in enumerate(outputs):
-            answer = read_answer(row)
-            assert answer.label == together.classes[k]
-            assert answer.confidence == pytest.approx(together.probabilities[k].max(), abs=0.02)
-
-
-def test_what_is_no_classification_has_no_answer():
-    for outputs in (None, np.array([]), np.array([7.0]), np.array([np.nan, 1.0]), np.array([np.inf, 1.0])):
-        assert read_answer(outputs) is None
-
-
-def test_the_margin_is_the_lead_of_a_class_over_the_best_other_one():
-    answer = read_answer(np.array([0.2, 0.5, 0.3]))
-    assert answer.margin(1) == pytest.approx(math.log(0.5 / 0.3))
-    assert answer.margin(0) == pytest.approx(math.log(0.2 / 0.5))
-    assert answer.lead() == answer.margin(1)
 
 
 def test_copies_near_and_far_queries_are_counted_apart():

@@ -1,11 +1,6 @@
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent))
-import session_world as world
+from tests.unit.monitoring import session_world as world
 
 from bartizan.calibration.session_file import decode, encode
 from bartizan.calibration.sessions import EVASION, EXTRACTION, SessionTable

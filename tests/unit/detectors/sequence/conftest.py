@@ -1,7 +1,8 @@
 import numpy as np
 import pytest
 
-from bartizan.features.sessions import State, read_answer
+from bartizan.features.answer import read_answer
+from bartizan.features.sessions import State
 from bartizan.features.sketch import DISTANCE_EDGES
 
 WIDTH = 6
