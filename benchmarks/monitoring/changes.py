@@ -116,7 +116,7 @@ def _equal(
             unreachable[p.name] = made
         else:
             rows.append(made)
-    return _table(title, kind, found, rows, seconds, quick) | {"unreachable": unreachable}
+    return _table(title, kind, found, rows, seconds, quick) | {"unreachable": unreachable, "target": target}
 
 
 def _table(
@@ -193,7 +193,9 @@ def show(results: dict[str, Any]) -> None:
         )
         for r in t["rows"]:
             waits = (figures.delay(r["delays"].get(name)) for name in t["changes"])
-            table.add_row(r["system"], r["setting"], figures.per_million(r["null"]), *waits)
+            table.add_row(
+                r["system"], r["setting"], figures.per_million(r["null"]) + _off(r, t.get("target")), *waits
+            )
         out.print(table)
         for name, why in t.get("unreachable", {}).items():
             out.print(f"  {name}: rate not reachable: {why}")
@@ -209,6 +211,13 @@ def show(results: dict[str, Any]) -> None:
     out.print(table)
     for name in results["absent"]:
         out.print(f"{name}: absent")
+
+
+def _off(row: dict[str, Any], target: float | None) -> str:
+    """Return a mark where fresh events show that a rate is not the one aimed at after all."""
+    if target is None or row["system"] == "always":
+        return ""
+    return "" if row["null"]["low"] <= target <= row["null"]["high"] else " ≠"
 
 
 def _ramp_text(cell: dict[str, Any] | None) -> str:

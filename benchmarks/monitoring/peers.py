@@ -239,7 +239,7 @@ PEERS: tuple[Peer, ...] = (
     Peer("river PageHinkley", "river", _river_page_hinkley, "none", "threshold", (5.0, 1000.0), 50.0, 8e5),
     Peer("river KSWIN", "river", _kswin, "alpha .005", "alpha", (0.05, 1e-6), 0.005, 4e3),
     Peer(
-        "frouros PageHinkley", "frouros", _frouros_page_hinkley, "none", "lambda_", (5.0, 1000.0), 50.0, 1e5
+        "frouros PageHinkley", "frouros", _frouros_page_hinkley, "none", "lambda_", (5.0, 1000.0), 50.0, 2e5
     ),
     Peer("frouros CUSUM", "frouros", _frouros_cusum, "none", "lambda_", (5.0, 1000.0), 50.0, 2e5),
     Peer(
