@@ -27,6 +27,7 @@ check: setup  ## formatting, lint, types, architecture; exactly what CI runs bes
 bench: setup  ## timings against peers in the same run, and detection figures
 	$(BIN)/python -m benchmarks.latency $(ARGS)
 	$(BIN)/python -m benchmarks.detection $(ARGS)
+	$(BIN)/python -m benchmarks.monitoring $(ARGS)
 
 lock:  ## renew requirements.lock; no address of a package index is written
 	$(PYTHON) -m venv .venv-lock
