@@ -10,7 +10,12 @@ import numpy as np
 from bartizan.monitoring.streams import IntArray, Stream
 from bartizan.stats.autocorrelation import lag_test
 
-LAGS: Final = (1, 2, 3, 5, 10, 20, 50)
+LAGS: Final = tuple(range(1, 51))
+"""Every lag up to here: seven clients in turn show at the seventh alone."""
+
+MAX_VALUES: Final = 30_000
+"""The newest values of each stream that are tested; more would take minutes for many streams."""
+
 LEVEL: Final = 0.01
 """Probability with which some stream of independent events is called dependent."""
 
@@ -30,7 +35,7 @@ def dependent_streams(bins: IntArray, streams: Sequence[Stream]) -> list[str]:
     """
     found: list[tuple[float, str]] = []
     for f, stream in enumerate(streams):
-        values = bins[bins[:, f] >= 0, f].astype(np.float64)
+        values = bins[bins[:, f] >= 0, f][-MAX_VALUES:].astype(np.float64)
         if len(values) < MIN_VALUES or np.ptp(values) == 0.0:
             continue
         # Categories have no middle: the most frequent one stands for it.

@@ -24,6 +24,10 @@ _TAILS = ((0.01, 0.9995), (0.05, 0.99))
 _BOTH_TAILS = 0.02
 _CONTAMINATION = 0.1
 _NEVER = 1e-300
+_LEAST_LOSS = 1e-3
+"""A bet that loses less than this per unchanged event, in logarithms, says nothing about a change: it would
+only count the events, and alarm like a metronome."""
+
 _EDGE = 1e-12
 
 
@@ -126,7 +130,10 @@ def _made(made: Sequence[tuple[FloatArray, str]], box: Box) -> Bets:
     for j, (payoffs, _) in enumerate(made):
         log[:, j] = np.log(np.maximum(payoffs, _NEVER)) - np.log(worst_payoff(payoffs, box))
     weights = np.zeros(BETS)
-    weights[: len(made)] = 1.0 / len(made)
+    weights[: len(made)] = box.estimate @ log[:, : len(made)] <= -_LEAST_LOSS
+    if not weights.any():
+        weights[: len(made)] = 1.0
+    weights /= weights.sum()
     return Bets(log, weights, tuple(word for _, word in made) + ("",) * (BETS - len(made)))
 
 

@@ -89,15 +89,8 @@ class Cuts:
         >>> cuts.place(np.array([-1.0, 499.2, 2000.0]), np.full(3, 0.5)).tolist()
         [0, 12, 23]
         """
-        found = np.searchsorted(self.edges, values, side="right")
-        at = self.edges[np.maximum(found - 1, 0)] == values
-        if at.any():
-            first = np.searchsorted(self.edges, values[at], side="left")
-            found[at] = [
-                low + np.searchsorted(self.breaks[low:high], v)
-                for low, high, v in zip(first, found[at], u[at], strict=True)
-            ]
-        return found
+        # Complex numbers are ordered by their real parts first, then by the imaginary ones.
+        return np.searchsorted(self.edges + 1j * self.breaks, values + 1j * u)
 
     def box(self, delta: float) -> Box:
         """Return a box that holds all bin probabilities with probability at least ``1 - delta``.

@@ -4,6 +4,7 @@ from scipy.optimize import linprog
 
 from bartizan.stats.bets import BETS, categorical_bets, numeric_bets, worst_payoff
 from bartizan.stats.bins import Box, Cuts, box_of_counts
+from bartizan.stats.edetector import EDetector
 
 
 def some_boxes():
@@ -67,3 +68,12 @@ def test_a_new_category_is_named():
 def test_an_impossible_box_is_not_needed():
     box = Box(np.array([0.5, 0.5]), np.array([0.4, 0.4]), np.array([0.6, 0.6]))
     assert worst_payoff(np.array([2.0, 0.0]), box) == pytest.approx(1.2)
+
+
+def test_a_stream_that_never_varies_is_no_metronome():
+    bets = categorical_bets(
+        box_of_counts(np.array([20_000, 0, 0, 0, 0]), 1e-3), ("0", "1", "2", "3", "other")
+    )
+    detector = EDetector([bets], 1e4)
+    assert detector.run(np.zeros((200_000, 1), dtype=np.int64)) == []
+    assert detector.run(np.ones((20, 1), dtype=np.int64))
