@@ -79,7 +79,7 @@ def named_by_localise(scores, groups, strata, rng, level):
 
 def named_in_one_pass(scores, groups, strata, rng, level):
     """Single-step max-T about the mean of all, without setting deviating groups aside."""
-    w = _Window.of(scores, groups, strata)
+    w = _Window.of(scores, groups, strata, higher=False)
     maxima = np.concatenate([e.max(axis=1) for e in w.relabelled(rng, B)])
     adjusted = (1 + (maxima[:, None] >= np.abs(w.excess)).sum(axis=0)) / (B + 1)
     return w.codes[adjusted <= level].tolist()
@@ -87,7 +87,7 @@ def named_in_one_pass(scores, groups, strata, rng, level):
 
 def named_one_by_one(scores, groups, strata, rng, level):
     """Every group at the full level."""
-    w = _Window.of(scores, groups, strata)
+    w = _Window.of(scores, groups, strata, higher=False)
     return w.codes[2 * norm.sf(np.abs(w.excess)) <= level].tolist()
 
 

@@ -46,7 +46,7 @@ class _LiveData(msgspec.Struct):
     state: _StateData
     statistic: float
     detector: str
-    signalled: bool
+    told: list[str]
     checked: int
 
 
@@ -75,7 +75,7 @@ def encode(tracker: Tracker) -> bytes:
         _TrackerData(
             FORMAT,
             [
-                _LiveData(n.id, n.owner, _pack(n.state), n.statistic, n.detector, n.signalled, n.checked)
+                _LiveData(n.id, n.owner, _pack(n.state), n.statistic, n.detector, n.told, n.checked)
                 for n in tracker.live.values()
             ],
             _accounts(tracker.tiers.common),
@@ -104,7 +104,7 @@ def restore(tracker: Tracker, data: bytes) -> None:
                 _unpack(n.state, tracker.scale, tracker.index.width),
                 n.statistic,
                 n.detector,
-                n.signalled,
+                n.told,
                 n.checked,
             )
             for n in raw.live

@@ -38,7 +38,7 @@ class Live:
         state: What is remembered.
         statistic: The largest statistic so far; whoever scores sets it.
         detector: Which detector that was.
-        signalled: Whether it was reported.
+        told: Accounts that it was reported for; none before it was.
         checked: Queries up to which it was scored.
     """
 
@@ -47,7 +47,7 @@ class Live:
     state: State
     statistic: float = 0.0
     detector: str = ""
-    signalled: bool = False
+    told: list[str] = field(default_factory=list)
     checked: int = 0
 
 

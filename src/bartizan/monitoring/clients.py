@@ -18,9 +18,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
+import numpy.typing as npt
 
 from bartizan.errors import CalibrationError
 from bartizan.types import FloatArray
+
+IntArray = npt.NDArray[np.int64]
 
 Query = tuple[FloatArray, int]
 """A row of shape ``(d,)``, and which of the client's accounts sends it."""
@@ -32,6 +35,10 @@ Model = Callable[[FloatArray], FloatArray]
 LONGEST: Final = 1024
 AT_ONCE: Final = 256
 """Sessions simulated side by side, so that the model answers many rows in one call."""
+
+QUARTERS: Final = 4
+MOST_SAMPLES: Final = 2000
+"""LIME's own default is 5,000 a row: longer than any session."""
 
 TRIES: Final = 200
 """A user who looks for another answer gives up after so many edits."""
@@ -62,12 +69,15 @@ class World:
         rows: Shape ``(n, d)``.
         centre: Each column's mean, shape ``(d,)``.
         deviation: Each column's standard deviation, shape ``(d,)``.
+        quarters: Mean, deviation, least and largest of each quarter of each column's values, in
+            order, each of shape ``(4, d)``.
         least: Lengths that are drawn with a tail are at least this.
     """
 
     rows: FloatArray
     centre: FloatArray
     deviation: FloatArray
+    quarters: tuple[FloatArray, FloatArray, FloatArray, FloatArray]
     least: int = 1
 
     @classmethod
@@ -81,7 +91,14 @@ class World:
             raise CalibrationError("clients need at least 2 rows", hint="give benign rows of shape (n, d)")
         filled = np.where(np.isfinite(rows), rows, np.nan)
         centre = np.nan_to_num(np.nanmean(filled, axis=0))
-        return cls(rows, centre, np.nan_to_num(np.nanstd(filled, axis=0)))
+        deviation = np.nan_to_num(np.nanstd(filled, axis=0))
+        ordered = np.array_split(np.sort(np.where(np.isnan(filled), centre, filled), axis=0), QUARTERS)
+        parts = [part if len(part) else centre[None] for part in ordered]
+        means, deviations, lows, highs = (
+            np.stack([np.asarray(of(part, axis=0)) for part in parts])
+            for of in (np.mean, np.std, np.min, np.max)
+        )
+        return cls(rows, centre, deviation, (means, deviations, lows, highs))
 
     def draw(self, rng: np.random.Generator) -> FloatArray:
         """Return a copy of a random row."""
@@ -125,20 +142,58 @@ def load_test(world: World, rng: np.random.Generator) -> Client:
 
 
 def lime(world: World, rng: np.random.Generator) -> Client:
-    """Perturb a row at random and fit a line: normal noise, or groups of columns switched off."""
+    """Perturb a row at random and fit a line, as the tabular, text and image explainers of LIME do.
+
+    Columns get normal noise (around the row or around the mean), or are drawn anew each by itself from
+    the quarter of its values that was drawn (LIME's "discretised" columns, its default); or groups of
+    columns, blocks of pixels among them, are switched off.
+    """
     for _ in range(int(rng.integers(1, 4))):
         row, columns = world.draw(rng), world.rows.shape[1]
-        around, tabular = rng.random() < 0.5, rng.random() < 0.5
-        groups = rng.integers(0, max(2, columns // int(rng.integers(1, 9))), columns)
-        baseline = world.centre if rng.random() < 0.5 else np.zeros(columns)
+        way, around = rng.integers(3), rng.random() < 0.5
+        groups = _segments(columns, rng)
+        hidden = _hidden(row, groups, world, rng)
         yield row, 0
-        for _ in range(_samples(rng)):
-            if tabular:
+        for _ in range(int(_between(rng, 30, MOST_SAMPLES))):
+            if way == 0:
                 noise = world.deviation * rng.standard_normal(columns)
                 yield (row if around else world.centre) + noise, 0
+            elif way == 1:
+                yield _discretised(world, rng), 0
             else:
                 kept = rng.random(int(groups.max()) + 1) < 0.5
-                yield np.where(kept[groups], row, baseline), 0
+                yield np.where(kept[groups], row, hidden), 0
+
+
+def _segments(columns: int, rng: np.random.Generator) -> IntArray:
+    """Return the group of each column: at random, stretches of neighbours, or blocks of a square image."""
+    size, side, way = int(rng.integers(1, 9)), math.isqrt(columns), rng.integers(3)
+    if way == 0:
+        return np.asarray(rng.integers(0, max(2, columns // size), columns))
+    if way == 1 or side * side != columns:
+        return np.arange(columns) // size
+    down, right = np.divmod(np.arange(columns), side)
+    block = int(rng.choice((1, 2, 4)))
+    return np.asarray(down // block * (side // block + 1) + right // block)
+
+
+def _hidden(row: FloatArray, groups: IntArray, world: World, rng: np.random.Generator) -> FloatArray:
+    """Return what stands for a column that is switched off: nothing, the usual, its group's own mean."""
+    way = rng.integers(3)
+    if way == 0:
+        return np.zeros(len(row))
+    if way == 1:
+        return world.centre
+    sizes = np.bincount(groups)
+    return np.asarray(np.bincount(groups, row)[groups] / np.maximum(sizes, 1)[groups])
+
+
+def _discretised(world: World, rng: np.random.Generator) -> FloatArray:
+    """Return a row whose columns were each drawn by itself: a quarter of its values, and normal within."""
+    columns = world.rows.shape[1]
+    quarter = rng.integers(0, QUARTERS, columns), np.arange(columns)
+    mean, deviation, low, high = (of[quarter] for of in world.quarters)
+    return np.asarray(np.clip(mean + deviation * rng.standard_normal(columns), low, high))
 
 
 def kernel_shap(world: World, rng: np.random.Generator) -> Client:

@@ -232,7 +232,7 @@ class Monitor:
         grounds = [
             Ground("global", Answer.YES if going_on else Answer.NO, 0.0, words),
             local,
-            Ground("search", Answer.YES, signal.level, signal.summary, signal.p_value),
+            Ground("search", Answer.YES, signal.level, signal.summary.rstrip("."), signal.p_value),
             *([self.canary] if self.canary is not None else []),
         ]
         cause = decide(grounds)
@@ -261,7 +261,7 @@ class Monitor:
         if not both:
             return Ground("search", Answer.NO, 0.0, "nobody who stands out searches")
         error = min(1.0, len(located.principals) * max(s.level for s in both))
-        words = f"{len(both)} of those who stand out search: {both[0].summary}"
+        words = f"{len(both)} of those who stand out search: {both[0].summary.rstrip('.')}"
         return Ground("search", Answer.YES, error, words, min(s.p_value for s in both))
 
     def _trusted(self, episode: Episode, window: Stretch, index: int, usual: float, looks: int) -> Ground:

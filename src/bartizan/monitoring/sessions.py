@@ -52,6 +52,11 @@ LEARNED: Final = {
     EXTRACTION: "The signs come together as in a copying of the model.",
 }
 
+MAX_TOLD: Final = 1024
+"""Accounts of one lineage that are signalled."""
+
+JOINED: Final = "It goes on with a search that other accounts began."
+
 SLOW: Final = "sequence.accumulated"
 """Stands for the evidence over an account's finished sessions."""
 
@@ -105,8 +110,9 @@ class SessionWatch:
             outputs: What the model answered, shape ``(k,)``; ``None`` if unknown.
 
         Returns:
-            A signal the first time a session's statistic passes the principal's threshold, or
-            when the account's finished sessions together do; at most one per query. A row of
+            A signal the first time a session's statistic passes the principal's threshold, when
+            another account goes on with a session that was signalled, or when the account's
+            finished sessions together pass; at most one per query. A row of
             another width can't be compared and is left to whoever watches the schema.
         """
         if row.shape != self.table.scale.centre.shape:
@@ -115,6 +121,9 @@ class SessionWatch:
         slow = None if taken.ended is None else self._finish(principal, time, taken.ended, taken.account)
         live = taken.live
         queries = live.state.queries
+        if live.told and principal not in live.told and len(live.told) < MAX_TOLD:
+            live.told.append(principal)
+            return self._signal(principal, time, live, JOINED)
         if not due(queries, live.checked):
             return slow
         live.checked = queries
@@ -124,16 +133,19 @@ class SessionWatch:
             live.statistic, live.detector = value, name
             if value >= self._calm:
                 self.tracker.protect(principal)
-        if live.signalled or live.statistic <= self._threshold(live.owner):
+        if live.told or live.statistic <= self._threshold(live.owner):
             return slow
-        live.signalled = True
+        live.told = list(dict.fromkeys((principal, *live.state.accounts)))
+        return self._signal(principal, time, live, self._summary(view, live.detector))
+
+    def _signal(self, principal: str, time: float, live: Live, summary: str) -> SessionSignal:
         return SessionSignal(
             principal,
             self.table.p_value(live.statistic),
             self.level.rate,
             live.detector,
-            self._summary(view, live.detector),
-            queries,
+            summary,
+            live.state.queries,
             tuple(a for a in live.state.accounts if a != principal),
             time,
         )

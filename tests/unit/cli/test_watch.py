@@ -275,7 +275,7 @@ def test_a_client_that_searches_is_an_attack(tmp_path, capsys):
     path = sessions(tmp_path / "a.csv", 1, 60, searches=True)
     saved = str(tmp_path / "it.baseline")
     code, alarms, err = watched(capsys, path, "--calibration", benign, "--sessions", "--save-baseline", saved)
-    assert "at most 1 in 10" in err
+    assert "at most 1 in 1" in err
     assert code == 1
     assert {a["principals"][0] for a in alarms if a["verdict"] == "attack"} == {"mallory"}
     assert any(g["kind"] == "search" and g["answer"] == "yes" for g in alarms[0]["evidence"])
@@ -290,7 +290,7 @@ def test_too_few_benign_sessions_are_said_and_not_used(benign, tmp_path, capsys)
     saved = str(tmp_path / "it.baseline")
     how = ["--calibration", benign, "--sessions"]
     _, _, err = watched(capsys, path, *how, "--save-baseline", saved)
-    assert "sessions: not watched, 12 in the calibration are fewer than 656" in err
+    assert "sessions: not watched, too few in the calibration have 8 queries or more" in err
     _, _, err = watched(capsys, path, *how, "--output", "-")
     assert "sessions: not watched, they need inputs, principals and outputs" in err
     _, _, err = watched(capsys, path, "--calibration", saved, "--sessions")

@@ -89,6 +89,20 @@ def test_changing_accounts_does_not_reset(table):
     assert len(longest.state.accounts) > 3
 
 
+def test_who_goes_on_with_a_signalled_search_is_signalled_too_and_once(table):
+    rows, outputs, accounts = creep(hops=3)
+    seen = watch(table)
+    play(seen, rows, outputs, "hop", accounts=accounts)
+    longest = max(seen.tracker.live.values(), key=lambda live: live.state.queries)
+    longest.told = list(longest.state.accounts)
+    longest.statistic = seen.level.threshold + 1.0
+    step = np.zeros(world.COLUMNS)
+    step[0] = 0.02
+    heard = [seen.observe("fresh", 1e3 + k, rows[-1] + (k + 1) * step, outputs[-1]) for k in range(4)]
+    assert [h.principal for h in heard if h is not None] == ["fresh"]
+    assert "other accounts began" in next(h for h in heard if h is not None).summary
+
+
 def test_exact_copies_link_nobody(table):
     seen = watch(table)
     row = world.rows()[0]
