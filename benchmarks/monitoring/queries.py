@@ -433,7 +433,7 @@ class _Local:
         rows = np.vstack([self._rows, [row for _, row, _ in sent]])
         outputs = np.vstack([self._outputs, [answer for _, _, answer in sent]])
         events = _events(rows, outputs, self._names + [name for name, _, _ in sent])
-        return stands_out(self._stretch(events), who, rng).answer == "yes"
+        return stands_out(self._stretch(events), who, rng, 1).answer == "yes"
 
     def _stretch(self, events: Events) -> Stretch:
         n = len(events)

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from bartizan.alarms import Alarm, Answer, BoolArray, Events, Ground, SessionSignal
+from bartizan.alarms import Alarm, Answer, BoolArray, Cause, Events, Ground, SessionSignal
 from bartizan.monitoring.baseline import Baseline
 from bartizan.monitoring.direction import Direction
 from bartizan.monitoring.episode import LOOKS, QUIET, Episode
@@ -25,6 +25,11 @@ from bartizan.types import FloatArray
 
 TRUSTED_KEPT: Final = 4096 + BLOCK
 MAX_SIGNALS: Final = 1024
+SEARCH_LOOKS: Final = (256, 1024)
+"""Events after a search was signalled at which it is asked again whether the principal stands out:
+searches are signalled after a handful of queries, from which little else can be told."""
+
+MAX_SUSPECTS: Final = 256
 _DRAWS: Final = 4
 """Numbers that one step of the Philox counter gives."""
 
@@ -84,6 +89,7 @@ class Monitor:
         self.absorbed = 0
         self.signals: OrderedDict[str, tuple[int, SessionSignal]] = OrderedDict()
         self.canary: Ground | None = None
+        self.suspects: list[tuple[int, str, SessionSignal]] = []
 
     def feed(self, events: Events) -> list[Alarm]:
         """Take events in order; return new alarms, and alarms whose cause became clearer.
@@ -140,7 +146,7 @@ class Monitor:
         at = 0
         while True:
             looks = self.episode.looks if self.episode is not None else []
-            stop = min([last, *looks[:1], *(i for i, _ in signals[:1])])
+            stop = min([last, *looks[:1], *(i for i, _ in signals[:1]), *(s[0] for s in self.suspects[:1])])
             end = int(np.searchsorted(index, stop, side="right"))
             crossing = next(iter(self.detector.run(bins[at:end], first=True)), None)
             if crossing is not None:
@@ -151,6 +157,8 @@ class Monitor:
             if looks and looks[0] == stop:
                 looks.pop(0)
                 alarms += self._look(stop)
+            while self.suspects and self.suspects[0][0] <= stop:
+                alarms += self._asked_again(stop, *self.suspects.pop(0)[1:])
             while signals and signals[0][0] == stop:
                 alarms.append(self._searched(*signals.pop(0)))
             if stop == last and not (self.episode and self.episode.looks[:1] == [stop]):
@@ -223,10 +231,26 @@ class Monitor:
         ]
 
     def _searched(self, index: int, signal: SessionSignal) -> Alarm:
-        """Say that a principal searches, and whether it also stands out."""
+        """Say that a principal searches, and whether it also stands out; if not yet, ask again later."""
+        alarm = self._search_alarm(index, self._name(f"session {signal.principal}", index), signal)
+        if alarm.cause is not Cause.ATTACK and len(self.suspects) < MAX_SUSPECTS:
+            self.suspects += [(index + later, alarm.id, signal) for later in SEARCH_LOOKS]
+            self.suspects.sort(key=lambda s: s[0])
+        return alarm
+
+    def _asked_again(self, index: int, name: str, signal: SessionSignal) -> list[Alarm]:
+        """Return the alarm of a search again if it has become an attack."""
+        alarm = self._search_alarm(index, name, signal)
+        if alarm.cause is not Cause.ATTACK:
+            return []
+        self.suspects = [s for s in self.suspects if s[1] != name]
+        return [alarm]
+
+    def _search_alarm(self, index: int, name: str, signal: SessionSignal) -> Alarm:
         window = self.recent.between(index - WINDOW + 1, index)
         mine = window.at(np.flatnonzero(window.principals == signal.principal))
-        local = stands_out(window, signal.principal, self._rng("search", index))
+        rng = self._rng(f"search {signal.principal}", index)
+        local = stands_out(window, signal.principal, rng, 1 + len(SEARCH_LOOKS))
         going_on = self.episode is not None and index - self.episode.last <= QUIET
         words = self._global_words() if going_on else "the stream as a whole has not changed"
         grounds = [
@@ -237,7 +261,7 @@ class Monitor:
         ]
         cause = decide(grounds)
         return Alarm(
-            id=self._name("session", index),
+            id=name,
             system=self.system,
             time=float(window.times[-1]),
             index=index,

@@ -39,6 +39,7 @@ def snapshot(monitor: Monitor) -> bytes:
             [(name, counts.tobytes()) for name, counts in monitor.histories.items()],
             [(name, index, signal) for name, (index, signal) in monitor.signals.items()],
             monitor.canary,
+            monitor.suspects,
             b"" if monitor.sessions is None else monitor.sessions.snapshot(),
         )
     )
@@ -101,6 +102,7 @@ class _State(msgspec.Struct):
     histories: list[tuple[str, bytes]]
     signals: list[tuple[str, int, SessionSignal]]
     canary: Ground | None
+    suspects: list[tuple[int, str, SessionSignal]]
     sessions: bytes
 
 
@@ -116,6 +118,7 @@ def _restore(monitor: Monitor, raw: _State) -> None:
     monitor.signals.clear()
     monitor.signals.update({name: (index, signal) for name, index, signal in raw.signals})
     monitor.canary = raw.canary
+    monitor.suspects = raw.suspects
     if monitor.sessions is not None and raw.sessions:
         monitor.sessions.restore(raw.sessions)
 

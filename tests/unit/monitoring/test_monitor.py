@@ -135,15 +135,15 @@ def test_state_of_another_baseline_is_refused(baseline, traffic):
 
 
 class Scripted:
-    """Says that one tenant searches at its tenth query."""
+    """Says that one tenant searches at its tenth query, or another one."""
 
-    def __init__(self, principal):
-        self.principal, self.seen = principal, 0
+    def __init__(self, principal, at=10):
+        self.principal, self.seen, self.at = principal, 0, at
 
     def observe(self, principal, time, row, outputs):
         assert np.isfinite(row).all()
         self.seen += principal == self.principal
-        if principal != self.principal or self.seen != 10:
+        if principal != self.principal or self.seen != self.at:
             return None
         return SessionSignal(principal, 1e-4, 1e-3, "sequence.flips", "labels flip", 10, ("mule",), time)
 
@@ -170,6 +170,22 @@ def test_who_searches_among_its_likes_is_no_attack(baseline, traffic):
     assert [a.cause for a in found] == [Cause.TENANT_CHANGE]
     assert found[0].principals == ("tenant-1", "mule")
     assert "1 in 1,000 benign sessions" in found[0].promise
+
+
+@pytest.mark.parametrize("cut", [400, 3_000])
+def test_a_search_signalled_early_becomes_an_attack_once_it_stands_out(baseline, traffic, cut):
+    def strange(x, who, sure):
+        x[who == 25, 2] += 2.0
+
+    stream = traffic(5)
+    events = stream.events(6_000, strange, trusted=0.0)
+    first = monitor(baseline, sessions=Scripted("tenant-25", at=3))
+    found = first.feed(events.part(0, cut))
+    second = monitor(baseline, sessions=Scripted("tenant-25", at=3))
+    second.restore(first.snapshot())
+    found += second.feed(events.part(cut, 6_000))
+    told = [a for a in found if a.id == next(b.id for b in found if b.principals[:1] == ("tenant-25",))]
+    assert [a.cause for a in told] == [Cause.TENANT_CHANGE, Cause.ATTACK]
 
 
 def test_canaries_that_moved_outrank_everything(baseline, traffic):
