@@ -22,6 +22,8 @@ STEP = 0.15
 """SimBA's step, in standard deviations."""
 
 STEPS = 400
+ROUNDS, HALVINGS, PROBES, PROBE = 5, 8, 20, 0.05
+"""HopSkipJump: rounds a row, steps of its bisections, probes round the boundary, their length in distances."""
 KEY = b"tenants"
 
 
@@ -62,13 +64,21 @@ class Tenants:
         return _events(start, rows, self.model(rows), names, sure)
 
     def searched(
-        self, rng: Rng, n: int, accounts: int, share: float, *, trusted: float = 0.0, start: int = 0
+        self,
+        rng: Rng,
+        n: int,
+        accounts: int,
+        share: float,
+        *,
+        boundary: bool = False,
+        trusted: float = 0.0,
+        start: int = 0,
     ) -> Events:
         """Return traffic of which a share is one search for adversarial rows, over some accounts."""
         who = rng.choice(TENANTS, n, p=self._weights)
         rows, sure = self.rows(rng, who), rng.random(n) < trusted
         names = ["audit" if s else f"tenant-{w}" for w, s in zip(who.tolist(), sure.tolist(), strict=True)]
-        search = self._simba(rng)
+        search = self._hop_skip_jump(rng) if boundary else self._simba(rng)
         row = next(search)
         for turn, at in enumerate(np.flatnonzero((rng.random(n) < share) & ~sure).tolist()):
             rows[at], names[at] = row, f"mallory-{turn % accounts}"
@@ -89,6 +99,31 @@ class Tenants:
                     row, best = row + step, float(answer[label])
                 if int(answer.argmax()) != label:
                     break
+
+    def _hop_skip_jump(self, rng: Rng) -> Generator[FloatArray, FloatArray, None]:
+        """HopSkipJump (Chen et al., S&P 2020) by labels: bisect to the boundary, probe round it, step along."""
+        while True:
+            row, there = self.rows(rng, rng.integers(0, TENANTS, 2))
+            label = int((yield row).argmax())
+            if int((yield there).argmax()) == label:
+                continue
+            for round_ in range(1, ROUNDS + 1):
+                near, far = row, there
+                for _ in range(HALVINGS):
+                    middle = (near + far) / 2
+                    if int((yield middle).argmax()) == label:
+                        near = middle
+                    else:
+                        far = middle
+                reach = float(np.linalg.norm(far - row))
+                total = np.zeros(COLUMNS)
+                for _ in range(PROBES):
+                    step = rng.normal(size=COLUMNS)
+                    step *= PROBE * reach / np.linalg.norm(step)
+                    total += step if int((yield far + step).argmax()) != label else -step
+                there = far + total / max(float(np.linalg.norm(total)), 1e-9) * reach / np.sqrt(round_)
+                while int((yield there).argmax()) == label:
+                    there = (there + far) / 2
 
     def _train(self, rng: Rng) -> tuple[tuple[FloatArray, FloatArray], ...]:
         from sklearn.neural_network import MLPClassifier

@@ -2,7 +2,7 @@
 
 Four things that happen to a classifier's traffic, {uniform drift, drift of unequal size per tenant,
 one attacker, sybils}, each with and without a trusted source. Attackers search for adversarial rows
-through the model's scores while everybody else's traffic goes on; sybils share one search among
+through the model's scores, or its labels, while everybody else's traffic goes on; sybils share one search among
 twenty accounts, or all send shifted rows.
 
 ``python -m benchmarks.monitoring triage [--quick]``
@@ -53,6 +53,7 @@ class Situation:
         right: The causes that are right, with and without a trusted source.
         change: Changes rows, given who sent them and who is trusted.
         search: Accounts that search for adversarial rows; none: nobody does.
+        boundary: They search by labels along the boundary (HopSkipJump), not by scores (SimBA).
     """
 
     name: str
@@ -60,6 +61,7 @@ class Situation:
     right: tuple[frozenset[Cause], frozenset[Cause]]
     change: Callable[[Rng, FloatArray, FloatArray, FloatArray], None] | None = None
     search: int = 0
+    boundary: bool = False
 
 
 def _uniform(rng: Rng, x: FloatArray, who: FloatArray, trusted: FloatArray) -> None:
@@ -93,7 +95,8 @@ SITUATIONS = (
     Situation("nothing happens", True, (frozenset(), frozenset())),
     Situation("uniform drift", True, _DRIFT, _uniform),
     Situation("drift, unequal per tenant", True, _UNEQUAL, _unequal),
-    Situation("one attacker searches", False, _ATTACK, search=1),
+    Situation("one attacker searches by scores", False, _ATTACK, search=1),
+    Situation("one attacker searches the boundary", False, _ATTACK, search=1, boundary=True),
     Situation("20 sybils search", False, _ATTACK, search=SYBILS),
     Situation("20 sybils send shifted rows", False, _CROWD, _sybils),
 )
@@ -191,7 +194,9 @@ def _one(
 def _traffic(tenants: Tenants, rng: Rng, what: Situation, trusted: float) -> Iterator[Events]:
     start = CALM
     if what.search:
-        yield tenants.searched(rng, CHANGED, what.search, ATTACK_SHARE, trusted=trusted, start=start)
+        yield tenants.searched(
+            rng, CHANGED, what.search, ATTACK_SHARE, boundary=what.boundary, trusted=trusted, start=start
+        )
         return
     change = None if what.change is None else lambda x, who, sure: what.change(rng, x, who, sure)
     yield tenants.events(rng, CHANGED, change, trusted=trusted, start=start)
