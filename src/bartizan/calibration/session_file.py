@@ -10,23 +10,14 @@ import numpy as np
 
 from bartizan.calibration.contrast import Contrast
 from bartizan.calibration.sessions import SessionTable
-from bartizan.calibration.table import Reference
+from bartizan.calibration.table import RankingData, Reference, pack_ranking, unpack_ranking
 from bartizan.errors import CalibrationError
 from bartizan.features.sketch import Scale
-from bartizan.stats.conformal import Ranking
 from bartizan.types import FloatArray
 
 FORMAT = 1
 
 _Array = tuple[list[int], bytes]
-
-
-class _RankingData(msgspec.Struct, array_like=True):
-    knots: bytes
-    at_least: bytes
-    above: bytes
-    n: int
-    tail: float = 0.0
 
 
 class _TableData(msgspec.Struct):
@@ -38,10 +29,10 @@ class _TableData(msgspec.Struct):
     unit: float
     near: float
     law: list[float]
-    references: dict[str, list[_RankingData | None]]
-    contrasts: dict[str, tuple[dict[str, _Array], _RankingData]]
-    statistics: _RankingData
-    kinds: dict[str, _RankingData]
+    references: dict[str, list[RankingData | None]]
+    contrasts: dict[str, tuple[dict[str, _Array], RankingData]]
+    statistics: RankingData
+    kinds: dict[str, RankingData]
     versions: dict[str, str]
     power: dict[str, tuple[float, float]]
 
@@ -59,15 +50,15 @@ def encode(table: SessionTable) -> bytes:
         scale.near,
         list(scale.law),
         {
-            name: [None if r is None else _pack(r.ranking, r.tail) for r in by_length]
+            name: [None if r is None else pack_ranking(r.ranking, r.tail) for r in by_length]
             for name, by_length in table.references.items()
         },
         {
-            name: ({k: _array(v) for k, v in contrast.state().items()}, _pack(r.ranking, r.tail))
+            name: ({k: _array(v) for k, v in contrast.state().items()}, pack_ranking(r.ranking, r.tail))
             for name, (contrast, r) in table.contrasts.items()
         },
-        _pack(table.statistics),
-        {kind: _pack(ranking) for kind, ranking in table.kinds.items()},
+        pack_ranking(table.statistics),
+        {kind: pack_ranking(ranking) for kind, ranking in table.kinds.items()},
         dict(table.versions),
         dict(table.power),
     )
@@ -102,7 +93,7 @@ def _table(raw: _TableData, data: bytes) -> SessionTable:
     contrasts = {
         name: (
             Contrast.of_state({k: np.frombuffer(b, "<f8").reshape(shape) for k, (shape, b) in state.items()}),
-            Reference(_unpack(ranking), ranking.tail),
+            Reference(unpack_ranking(ranking), ranking.tail),
         )
         for name, (state, ranking) in raw.contrasts.items()
     }
@@ -111,12 +102,12 @@ def _table(raw: _TableData, data: bytes) -> SessionTable:
         raw.created,
         Scale(centre, spread, raw.unit, raw.near, tuple(raw.law)),
         {
-            name: tuple(None if r is None else Reference(_unpack(r), r.tail) for r in by_length)
+            name: tuple(None if r is None else Reference(unpack_ranking(r), r.tail) for r in by_length)
             for name, by_length in raw.references.items()
         },
         contrasts,
-        _unpack(raw.statistics),
-        {kind: _unpack(ranking) for kind, ranking in raw.kinds.items()},
+        unpack_ranking(raw.statistics),
+        {kind: unpack_ranking(ranking) for kind, ranking in raw.kinds.items()},
         raw.versions,
         raw.power,
         hashlib.sha256(data).hexdigest(),
@@ -125,23 +116,3 @@ def _table(raw: _TableData, data: bytes) -> SessionTable:
 
 def _array(values: FloatArray) -> _Array:
     return list(values.shape), np.ascontiguousarray(values, "<f8").tobytes()
-
-
-def _pack(ranking: Ranking, tail: float = 0.0) -> _RankingData:
-    return _RankingData(
-        np.asarray(ranking.knots, "<f8").tobytes(),
-        np.asarray(ranking.at_least, "<i8").tobytes(),
-        np.asarray(ranking.above, "<i8").tobytes(),
-        ranking.n,
-        tail,
-    )
-
-
-def _unpack(data: _RankingData) -> Ranking:
-    knots, at_least, above = (
-        tuple(np.frombuffer(b, d).tolist())
-        for b, d in ((data.knots, "<f8"), (data.at_least, "<i8"), (data.above, "<i8"))
-    )
-    if not len(knots) == len(at_least) == len(above):
-        raise ValueError("ranking columns of different length")
-    return Ranking(knots, at_least, above, data.n)

@@ -199,7 +199,9 @@ class Table:
         return Level(rate, in_force, k / (ranking.n + 1))
 
 
-class _RankingData(msgspec.Struct, array_like=True):
+class RankingData(msgspec.Struct, array_like=True):
+    """A ranking as it is written, and the tail that goes with it."""
+
     knots: bytes
     at_least: bytes
     above: bytes
@@ -208,8 +210,8 @@ class _RankingData(msgspec.Struct, array_like=True):
 
 
 class _CellData(msgspec.Struct, array_like=True):
-    references: dict[str, _RankingData]
-    statistics: _RankingData
+    references: dict[str, RankingData]
+    statistics: RankingData
     source: str
 
 
@@ -234,8 +236,8 @@ def encode(table: Table) -> bytes:
             table.created,
             {
                 name: _CellData(
-                    {k: _pack(r.ranking, r.tail) for k, r in cell.references.items()},
-                    _pack(cell.statistics, 0.0),
+                    {k: pack_ranking(r.ranking, r.tail) for k, r in cell.references.items()},
+                    pack_ranking(cell.statistics, 0.0),
                     cell.source,
                 )
                 for name, cell in table.cells.items()
@@ -268,8 +270,8 @@ def decode(data: bytes) -> Table:
             created=raw.created,
             cells={
                 name: Cell(
-                    {k: Reference(_unpack(r), r.tail) for k, r in c.references.items()},
-                    _unpack(c.statistics),
+                    {k: Reference(unpack_ranking(r), r.tail) for k, r in c.references.items()},
+                    unpack_ranking(c.statistics),
                     c.source,
                 )
                 for name, c in raw.cells.items()
@@ -289,8 +291,9 @@ def decode(data: bytes) -> Table:
         ) from error
 
 
-def _pack(ranking: Ranking, tail: float) -> _RankingData:
-    return _RankingData(
+def pack_ranking(ranking: Ranking, tail: float = 0.0) -> RankingData:
+    """Return a ranking as it is written."""
+    return RankingData(
         np.asarray(ranking.knots, "<f8").tobytes(),
         np.asarray(ranking.at_least, "<i8").tobytes(),
         np.asarray(ranking.above, "<i8").tobytes(),
@@ -299,7 +302,12 @@ def _pack(ranking: Ranking, tail: float) -> _RankingData:
     )
 
 
-def _unpack(data: _RankingData) -> Ranking:
+def unpack_ranking(data: RankingData) -> Ranking:
+    """Read a ranking back.
+
+    Raises:
+        ValueError: Its columns don't fit together.
+    """
     knots, at_least, above = (
         tuple(np.frombuffer(b, d).tolist())
         for b, d in ((data.knots, "<f8"), (data.at_least, "<i8"), (data.above, "<i8"))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import os
 import secrets
 from pathlib import Path
 
@@ -18,6 +17,7 @@ from bartizan.errors import CalibrationError
 from bartizan.features.variants import Model
 from bartizan.monitoring.sessions import RATE, SEARCHES, SESSIONS, learn_sessions
 from bartizan.stats.conformal import points_needed
+from bartizan.store.private_file import save_bytes
 from bartizan.types import FloatArray
 
 
@@ -72,11 +72,7 @@ def simulate_sessions(
             progress=lambda done, total: bars.update(bar, completed=done, total=total),
         )
     path = sessions_path(store, system)
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(".new")
-    draft.write_bytes(encode(table))
-    draft.chmod(0o600)
-    os.replace(draft, path)
+    save_bytes(path, encode(table))
     level = table.level(rate)
     console.print(f"sessions: at most 1 in {1 / level.rate:,.0f} benign sessions signals, written to {path}")
     if level.rate > rate:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
@@ -15,6 +14,7 @@ from bartizan.errors import BartizanError
 from bartizan.monitoring.baseline import Baseline, Settings
 from bartizan.monitoring.gathering import Gathering
 from bartizan.monitoring.stored import encode
+from bartizan.store.private_file import save_bytes
 
 _LOG = logging.getLogger("bartizan")
 
@@ -88,10 +88,6 @@ class Beginning:
             rng=np.random.default_rng(),
             settings=self._settings,
         )
-        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        draft = self._path.with_suffix(".new")
-        draft.write_bytes(encode(baseline))
-        draft.chmod(0o600)
-        os.replace(draft, self._path)
+        save_bytes(self._path, encode(baseline))
         _LOG.info("%s is watched from now on: %s", self._system, baseline.promise or baseline.refused)
         return baseline

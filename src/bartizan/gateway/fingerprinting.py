@@ -28,7 +28,6 @@ from bartizan.monitoring.fingerprint_file import (
     fingerprint_path,
     load_bytes,
     load_fingerprint,
-    save_bytes,
     save_fingerprint,
     state_path,
 )
@@ -36,6 +35,7 @@ from bartizan.monitoring.model_watch import ModelWatch, Moved, alarm_of
 from bartizan.protocols.inference_ask import Input, infer_body, model_path, read_inputs, read_outputs
 from bartizan.protocols.open_inference import OpenInference
 from bartizan.stats.conformal import keyed_uniform
+from bartizan.store.private_file import save_bytes
 from bartizan.types import FloatArray
 
 _LOG = logging.getLogger("bartizan")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -12,6 +11,7 @@ from bartizan.assembly import learned_path, load_table
 from bartizan.calibration.learn import Guards, LivePoint, Proposal, propose
 from bartizan.calibration.table import Table, encode
 from bartizan.gateway.served import Served
+from bartizan.store.private_file import save_bytes
 from bartizan.store.views import MeasuredRow
 from bartizan.types import Measured, Mode
 
@@ -91,8 +91,4 @@ def learn(system: Served, scores: Scores, rate: float, store: Path, clock: Calla
 
 def save_table(path: Path, table: Table) -> None:
     """Write a table so that a crash leaves the old one or the new one."""
-    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    draft = path.with_suffix(path.suffix + ".new")
-    draft.write_bytes(encode(table))
-    draft.chmod(0o600)
-    os.replace(draft, path)
+    save_bytes(path, encode(table))

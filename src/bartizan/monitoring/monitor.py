@@ -281,6 +281,8 @@ class Monitor:
         """Say whether somebody who stands out also searches; others who do have their own alarms."""
         if self.sessions is None:
             return Ground("search", Answer.UNKNOWN, 0.0, "nobody watches what principals ask")
+        if located.ground.answer is Answer.UNKNOWN:
+            return Ground("search", Answer.UNKNOWN, 0.0, "nobody is known to stand out")
         both = [self.signals[p][1] for p in located.principals if p in self.signals]
         if not both:
             return Ground("search", Answer.NO, 0.0, "nobody who stands out searches")
