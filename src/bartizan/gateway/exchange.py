@@ -244,12 +244,12 @@ class Exchange:
         headers = [(k, v) for k, v in headers if k != b"content-length"]
         await self._send({"type": "http.response.start", "status": answer.status, "headers": headers})
         try:
-            await self._pump(answer, judge)
+            await self._pump(answer, judge, reader)
         finally:
             await self._conclude(request, judge)
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def _pump(self, answer: Answer, judge: StreamJudge) -> None:
+    async def _pump(self, answer: Answer, judge: StreamJudge, reader: StreamReader) -> None:
         chunks = answer.chunks()
         try:
             while not judge.cut:
@@ -266,13 +266,9 @@ class Exchange:
             reason = error.reason if isinstance(error, UpstreamError) else error.code
             self._context.metrics.upstream_error(self._system.config.name, reason)
             self._note = f"the upstream's stream broke off: {reason}"
-            reply = self._protocol.error(
-                502,
-                "upstream_" + reason.removeprefix("upstream_"),
-                "the upstream's answer broke off",
-                record_id=self._id,
-            )
-            await self._emit(judge.release() + b"data: " + reply.body + b"\n\n")
+            code = "upstream_" + reason.removeprefix("upstream_")
+            ending = reader.failed(code, "the upstream's answer broke off", self._id)
+            await self._emit(judge.release() + ending)
         finally:
             await chunks.aclose()  # type: ignore[attr-defined] # an async generator by the port's contract
 

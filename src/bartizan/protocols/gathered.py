@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, NoReturn
 
 from bartizan.errors import ProtocolError
@@ -96,3 +97,15 @@ def upstream_error(error: ProtocolError) -> ProtocolError:
         side="upstream",
         hint="check that the system's protocol is the one its upstream speaks",
     )
+
+
+def seed(parts: Iterable[Part], model: str) -> str:
+    """Return what stays the same during a conversation: the model, and how it began."""
+    operator = user = ""
+    for part in parts:
+        if part.kind is PartKind.TEXT and part.origin is Origin.USER:
+            user = part.digest
+            break
+        if part.kind is PartKind.TEXT and part.origin is Origin.OPERATOR and not operator:
+            operator = part.digest
+    return f"{model}|{operator}|{user}"

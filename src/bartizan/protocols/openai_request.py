@@ -7,11 +7,11 @@ from typing import Any
 from bartizan.errors import ProtocolError
 from bartizan.ports import ParsedRequest
 from bartizan.protocols.fields import Fields
-from bartizan.protocols.gathered import Gathered, refuse
+from bartizan.protocols.gathered import Gathered, refuse, seed
 from bartizan.protocols.json_guard import decode_json, encode_json
 from bartizan.protocols.limits import Limits
 from bartizan.protocols.openai_message import read_calls, read_content
-from bartizan.types import Origin, Part, PartKind
+from bartizan.types import Origin, PartKind
 
 _TOP = Fields.of(
     "messages tools functions model stream prediction response_format",
@@ -58,7 +58,7 @@ def read_request(body: bytes, limits: Limits) -> ParsedRequest:
     if tree.get("prediction") is not None:
         _read_prediction(gathered, tree["prediction"])
     return ParsedRequest(
-        tuple(gathered.parts), model, stream, _seed(gathered.parts, model), gathered.unjudged, body
+        tuple(gathered.parts), model, stream, seed(gathered.parts, model), gathered.unjudged, body
     )
 
 
@@ -189,15 +189,3 @@ def _read_prediction(gathered: Gathered, prediction: Any) -> None:
     if type(prediction) is not dict:
         refuse("prediction is not an object", "prediction")
     read_content(gathered, prediction.get("content"), "/prediction/content", PartKind.TEXT, Origin.USER)
-
-
-def _seed(parts: list[Part], model: str) -> str:
-    """Return what stays the same during a conversation: the model, and how it began."""
-    operator = user = ""
-    for part in parts:
-        if part.kind is PartKind.TEXT and part.origin is Origin.USER:
-            user = part.digest
-            break
-        if part.kind is PartKind.TEXT and part.origin is Origin.OPERATOR and not operator:
-            operator = part.digest
-    return f"{model}|{operator}|{user}"
