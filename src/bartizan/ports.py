@@ -155,12 +155,17 @@ class Chunk:
         final: True for an event after which the client may act on what it got
             (a finish reason) or that ends the stream.
         opaque: ``(path, why)`` of content in the event that nobody can judge.
+        whole: ``(path, text)`` of texts that the event states in full: what was appended at that
+            path so far (by this event, too). A redaction must hold here as well.
+        ends: True where nothing more is appended to the texts in ``whole``.
     """
 
     raw: bytes
     deltas: tuple[tuple[str, str, str], ...] = ()
     final: bool = False
     opaque: tuple[tuple[str, str], ...] = ()
+    whole: tuple[tuple[str, str], ...] = ()
+    ends: bool = False
 
 
 class StreamReader(Protocol):
@@ -175,11 +180,15 @@ class StreamReader(Protocol):
         ...
 
     def rewritten(self, chunk: Chunk, path: str, text: str) -> bytes:
-        """Return the chunk's bytes with the delta at ``path`` replaced by ``text``."""
+        """Return the chunk's bytes with the delta, or the whole text, at ``path`` replaced by ``text``."""
         ...
 
     def cut(self, record_id: str, message: str) -> bytes:
         """Return the protocol's own ending for an answer stopped in the middle."""
+        ...
+
+    def failed(self, code: str, message: str, record_id: str) -> bytes:
+        """Return the protocol's own ending for an answer that the upstream broke off."""
         ...
 
 

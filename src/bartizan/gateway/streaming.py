@@ -64,6 +64,7 @@ class StreamJudge:
         self._starts: list[dict[str, int]] = []
         self._redactions: dict[str, list[tuple[int, int]]] = {}
         self._opaque: dict[tuple[str, str], None] = {}
+        self._complete: set[str] = set()
         self._chars = 0
         self.cut = False
         self.overlong = False
@@ -88,7 +89,17 @@ class StreamJudge:
         return made + opaque_parts(tuple(self._opaque))
 
     def _take(self, chunks: Sequence[Chunk]) -> bytes:
-        if self.cut or not chunks:
+        """Judge chunks up to each that ends a text: what is released must not depend on what follows it."""
+        out: list[bytes] = []
+        begin = 0
+        for place, chunk in enumerate(chunks, start=1):
+            if chunk.ends or place == len(chunks):
+                out.append(self._take_run(chunks[begin:place]))
+                begin = place
+        return b"".join(out)
+
+    def _take_run(self, chunks: Sequence[Chunk]) -> bytes:
+        if self.cut:
             return b""
         final = False
         for chunk in chunks:
@@ -121,6 +132,7 @@ class StreamJudge:
             if growing is None:
                 growing = self._texts[path] = Growing(path, _KINDS[kind])
             starts.setdefault(path, growing.length)
+            self._complete.discard(path)
             growing.add(text)
             self._chars += len(text)
             choice = _choice(path)
@@ -128,6 +140,8 @@ class StreamJudge:
         for path in starts:
             self._waiting[path] = self._texts[path]
             self._marks[path] = (self._chars, self._choices[_choice(path)])
+        if chunk.ends:
+            self._complete.update(path for path, _ in chunk.whole)
         for what in chunk.opaque:
             self._opaque[what] = None
         self._held.append(chunk)
@@ -144,7 +158,7 @@ class StreamJudge:
             self.overlong = True
             return self._cut(None)
         for path, growing in list(self._waiting.items()):
-            whole = final or self._turned(path)
+            whole = final or path in self._complete or self._turned(path)
             look, upto = (growing.length, growing.length) if whole else growing.ready()
             if upto > growing.judged:
                 verdict = self._look(growing, look)
@@ -179,17 +193,20 @@ class StreamJudge:
     def _release(self) -> bytes:
         out: list[bytes] = []
         for chunk, starts in zip(self._held, self._starts, strict=True):
-            if any(_end(chunk, path, start) > self._texts[path].judged for path, start in starts.items()):
+            ends = [(path, _end(chunk, path, start)) for path, start in starts.items()]
+            ends += [(path, len(text)) for path, text in chunk.whole]
+            if any(end > self._texts[path].judged for path, end in ends):
                 break
             out.append(self._written(chunk, starts))
         del self._held[: len(out)], self._starts[: len(out)]
         return b"".join(out)
 
     def _written(self, chunk: Chunk, starts: dict[str, int]) -> bytes:
-        for path, start in starts.items():
+        stated = dict(chunk.whole)
+        for path, start in (starts | dict.fromkeys(stated, 0)).items():
             where = self._redactions.get(path)
             if where:
-                text = _text(chunk, path)
+                text = stated.get(path) or _text(chunk, path)
                 clean = redacted(text, where, start)
                 if clean != text:
                     chunk = replace(chunk, raw=self._reader.rewritten(chunk, path, clean))
@@ -204,8 +221,8 @@ class StreamJudge:
 
 
 def _choice(path: str) -> str:
-    """Return the alternative that a text belongs to: the first two tokens of its pointer."""
-    return "/".join(path.split("/", 3)[:3])
+    """Return the alternative that a text belongs to: the first two tokens of its pointer, or the only one."""
+    return "/".join(path.split("/", 3)[:3]) if path.startswith("/choices/") else ""
 
 
 def _text(chunk: Chunk, path: str) -> str:

@@ -7,6 +7,7 @@ value), an attacker could show each of them something else. So none of it passes
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import msgspec
@@ -76,6 +77,19 @@ def decode_json(body: bytes, *, depth: int) -> Any:
 def encode_json(tree: Any) -> bytes:
     """Encode plain values as compact UTF-8 JSON."""
     return _encoder.encode(tree)
+
+
+def is_json(text: str) -> bool:
+    """Whether a text is JSON by itself.
+
+    >>> is_json('{"a": 1}'), is_json("a: 1")
+    (True, False)
+    """
+    try:
+        json.loads(text)
+    except (ValueError, RecursionError):
+        return False
+    return True
 
 
 def nesting(body: bytes) -> int:

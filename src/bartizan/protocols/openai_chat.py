@@ -7,9 +7,10 @@ from collections.abc import Mapping
 from typing import Any, ClassVar
 
 from bartizan.ports import ParsedRequest, ParsedResponse, Reply, StreamReader
-from bartizan.protocols.http_message import check_encoding, error_reply, segments
-from bartizan.protocols.json_guard import encode_json
+from bartizan.protocols.http_message import check_encoding, segments
+from bartizan.protocols.json_guard import encode_json, is_json
 from bartizan.protocols.limits import DEFAULT, Limits
+from bartizan.protocols.openai_error import openai_error
 from bartizan.protocols.openai_request import read_request
 from bartizan.protocols.openai_response import read_response
 from bartizan.protocols.openai_stream import COPIES, ChatStreamReader
@@ -91,9 +92,7 @@ class OpenAIChat:
         self, status: int, code: str, message: str, *, record_id: str, param: str | None = None
     ) -> Reply:
         """Return an error as OpenAI's SDKs expect it."""
-        kind = "server_error" if status >= 500 else "invalid_request_error"
-        body = {"error": {"message": message, "type": kind, "param": param, "code": code}}
-        return error_reply(status, code, body, record_id)
+        return openai_error(status, code, message, record_id=record_id, param=param)
 
 
 def _replacement(old: Any, path: list[str], text: str) -> Any:
@@ -102,15 +101,7 @@ def _replacement(old: Any, path: list[str], text: str) -> Any:
         return name | {"description": text, "parameters": {"type": "object", "properties": {}}}
     arguments = path[-1] == "arguments"
     if isinstance(old, dict) and arguments:  # sent decoded, so kept decoded
-        return json.loads(text) if _is_json(text) else {"notice": text}
+        return json.loads(text) if is_json(text) else {"notice": text}
     if not isinstance(old, str):
         raise missing()
-    return json.dumps({"notice": text}) if arguments and _is_json(old) and not _is_json(text) else text
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True
+    return json.dumps({"notice": text}) if arguments and is_json(old) and not is_json(text) else text

@@ -11,9 +11,10 @@ from bartizan.protocols.fields import Fields, unknown
 from bartizan.protocols.gathered import UNKNOWN_FIELD, refuse
 from bartizan.protocols.json_guard import decode_json, encode_json
 from bartizan.protocols.limits import Limits, is_label
+from bartizan.protocols.openai_error import openai_error
 from bartizan.protocols.openai_response import CHOICE, TOP
 from bartizan.protocols.pointer import missing
-from bartizan.protocols.sse import Event, EventSplitter, data_line, lines
+from bartizan.protocols.sse import Event, EventSplitter, taken_apart
 
 DONE = b"[DONE]"
 NOT_UNDERSTOOD = (("", "event not understood"),)
@@ -63,18 +64,12 @@ class ChatStreamReader:
         Raises:
             ProtocolError: The chunk has no such delta.
         """
-        others, data = [], []
-        for line in lines(chunk.raw):
-            value = data_line(line)
-            if value is not None:
-                data.append(value)
-            elif line:
-                others.append(line + b"\n")
+        others, data = taken_apart(chunk.raw)
         if all(path != there for there, _, _ in chunk.deltas):
             raise missing()
-        tree = decode_json(b"\n".join(data), depth=self._limits.depth)
+        tree = decode_json(data, depth=self._limits.depth)
         _replace(tree, path, text)
-        return b"".join(others) + b"data: " + encode_json(tree) + b"\n\n"
+        return others + b"data: " + encode_json(tree) + b"\n\n"
 
     def cut(self, record_id: str, message: str) -> bytes:
         """Return a last chunk that finishes every open choice with ``content_filter``, and the end."""
@@ -91,6 +86,11 @@ class ChatStreamReader:
             "bartizan": {"record_id": record_id, "message": message},
         }
         return b"data: " + encode_json(chunk) + b"\n\ndata: " + DONE + b"\n\n"
+
+    def failed(self, code: str, message: str, record_id: str) -> bytes:
+        """Return an error event, at which OpenAI's SDKs raise."""
+        reply = openai_error(502, code, message, record_id=record_id, param=None)
+        return b"data: " + reply.body + b"\n\n"
 
     def _chunk(self, event: Event) -> Chunk:
         data = event.data

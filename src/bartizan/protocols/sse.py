@@ -144,6 +144,22 @@ def lines(raw: bytes) -> list[bytes]:
     return raw.removeprefix(_BOM).splitlines()
 
 
+def taken_apart(raw: bytes) -> tuple[bytes, bytes]:
+    r"""Return an event's other lines, each with its end, and its data.
+
+    >>> taken_apart(b"event: x\r\ndata: a\r\ndata: b\r\n\r\n")
+    (b'event: x\n', b'a\nb')
+    """
+    others, data = [], []
+    for line in lines(raw):
+        value = data_line(line)
+        if value is not None:
+            data.append(value)
+        elif line:
+            others.append(line + b"\n")
+    return b"".join(others), b"\n".join(data)
+
+
 def _event(raw: bytes) -> Event:
     # Nearly every event is one data line, ended by LF.
     if raw.startswith(b"data: ") and raw.find(b"\n") == len(raw) - 2 and b"\r" not in raw:
