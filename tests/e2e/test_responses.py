@@ -13,7 +13,6 @@ from tests.e2e.conftest import systems
 from tests.e2e.responses_script import (
     answer,
     call,
-    call_events,
     call_stream,
     message,
     pieces,
