@@ -36,7 +36,7 @@ _RESULTS: Final = {
     "tool_search_tool_result": Origin.TOOL,
     "advisor_tool_result": Origin.TOOL,
 }
-# Blocks that hold names and addresses only; what is no plain identifier among them is judged.
+# Blocks that hold names and addresses only.
 _NAMES: Final = {"tool_reference": Origin.TOOL, "browser_state": Origin.WEB, "fallback": Origin.OPERATOR}
 _OPAQUE: Final = {"image": "an image", "container_upload": "a file", "redacted_thinking": SEALED}
 _UNSEEN: Final = {
@@ -45,7 +45,23 @@ _UNSEEN: Final = {
     "file_id": "a file",
 }
 _SEALS: Final = frozenset({"signature", "encrypted_index"})
-_NAMED: Final = frozenset({"type", "tool_use_id"})
+_NAMED: Final = frozenset(
+    {
+        "type",
+        "tool_use_id",
+        "tool_name",
+        "name",
+        "server_name",
+        "mcp_server_name",
+        "tab_id",
+        "category",
+        "error_code",
+        "media_type",
+        "file_type",
+        "model",
+    }
+)
+"""Fields that hold identifiers. An address is none: it can carry a message away."""
 _NESTED: Final = frozenset({"text", "image", "document", "search_result"})
 _BASE64: Final = str.maketrans("", "", "+/=-_")
 
@@ -132,7 +148,7 @@ class Blocks:
             self._gathered.label(Origin.MODEL if self._answer else origin, path, name)
 
     def walk(self, tree: Any, where: str, kind: PartKind, origin: Origin, name: str = "") -> None:
-        """Add every string in a tree that is no plain identifier; note what can't be read.
+        """Add every string in a tree, save plain identifiers where one is meant; note what can't be read.
 
         Blocks whose fields differ from tool to tool, and from version to version, are read so:
         whatever a field is called, its text is judged.
@@ -141,10 +157,7 @@ class Blocks:
             ProtocolError: 413 ``too_many_pieces``, or a block in the tree is malformed.
         """
         if type(tree) is str:
-            if kind is PartKind.TEXT or self._answer:
-                self.label(origin, where, tree)
-            elif tree:
-                self.text(kind, origin, where, tree, name)
+            self.text(kind, origin, where, tree, name)
         elif type(tree) is list:
             self._gathered.spend(len(tree), where)
             for index, item in enumerate(tree):
