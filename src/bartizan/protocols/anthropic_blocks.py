@@ -228,7 +228,8 @@ class Blocks:
             self.label(origin, f"{where}/{key}", block.get(key))
         if type(block.get("id")) is str:
             self._called[block["id"]] = called
-        self.text(PartKind.TOOL_CALL, origin, f"{where}/input", encode_json(given or {}).decode(), called)
+        if given is not None:
+            self.text(PartKind.TOOL_CALL, origin, f"{where}/input", encode_json(given).decode(), called)
 
     def _result(self, block: dict[str, Any], where: str, origin: Origin) -> None:
         self._gathered.fields(block, _RESULT, where)

@@ -131,3 +131,7 @@ def test_a_compressed_request_is_refused() -> None:
     with pytest.raises(ProtocolError) as refusal:
         PROTOCOL.parse_request("/v1/messages", {"content-encoding": "gzip"}, b"{}")
     assert refusal.value.status == 415
+
+
+def test_a_call_without_input_has_nothing_to_replace() -> None:
+    assert read({"type": "tool_use", "id": "t", "name": "pay"}).parts == ()
