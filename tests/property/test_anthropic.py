@@ -201,12 +201,16 @@ def recorded(size: int) -> bytes:
     )
 
 
-def judged(pieces: list[bytes]) -> bytes:
+def judge() -> StreamJudge:
     def look(parts: tuple[Part, ...]) -> Verdict:
         return PIPELINE.judge(Interaction("i", "s", Step.RESPONSE, Principal("p", "address"), parts))
 
-    judge = StreamJudge(PROTOCOL.open_stream(NOTHING), look, mode=PIPELINE.policy.mode, record_id="bz-1")
-    return b"".join(map(judge.feed, pieces)) + judge.close()
+    return StreamJudge(PROTOCOL.open_stream(NOTHING), look, mode=PIPELINE.policy.mode, record_id="bz-1")
+
+
+def judged(pieces: list[bytes]) -> bytes:
+    made = judge()
+    return b"".join(map(made.feed, pieces)) + made.close()
 
 
 def told(stream: bytes) -> dict[str, str]:
@@ -235,3 +239,9 @@ def test_the_client_sees_the_same_text_however_the_events_were_cut() -> None:
     assert json.loads(expected["/content/3/input"])["to"] == "a"
     for size in (1, 2, 5, 13, 34):
         assert told(judged([recorded(size)])) == expected
+
+
+def test_a_block_that_has_ended_is_not_held_back() -> None:
+    events = said(0, {"type": "text", "text": ""}, "text_delta", "text", "Hello there, friend.", 4)
+    made = judge()
+    assert b"content_block_stop" in b"".join(map(made.feed, events))
