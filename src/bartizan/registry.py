@@ -15,6 +15,8 @@ DETECTORS = "bartizan.detectors"
 SEQUENCE = "sequence."
 """Detectors whose names begin so judge sessions, never one interaction."""
 PROTOCOLS = "bartizan.protocols"
+USUAL = "openai-chat"
+"""The protocol that is meant where several are spoken and nothing says which."""
 
 _KINDS = {"chat": "text.", "predict": "rows."}
 
@@ -79,9 +81,12 @@ def protocol(name: str, limits: Limits = DEFAULT) -> WireProtocol:
 
 
 def protocols_for(kind: str, limits: Limits = DEFAULT) -> tuple[WireProtocol, ...]:
-    """Load every registered protocol that speaks for a kind of system; limits as in :func:`protocol`."""
+    """Load every registered protocol that speaks for a kind of system; limits as in :func:`protocol`.
+
+    The usual one comes first: bodies without a path, and errors on unknown paths, are in its form.
+    """
     loaded = (protocol(n, limits) for n in names(PROTOCOLS))
-    return tuple(p for p in loaded if p.kind == kind)
+    return tuple(sorted((p for p in loaded if p.kind == kind), key=lambda p: p.name != USUAL))
 
 
 def _load(group: str, name: str) -> Any:

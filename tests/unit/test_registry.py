@@ -16,6 +16,11 @@ def test_everything_registered_loads_under_its_own_name():
     )
 
 
+def test_bodies_that_do_not_say_their_protocol_are_chat_completions():
+    assert registry.protocols_for("chat")[0].name == "openai-chat"
+    assert len(registry.protocols_for("chat")) > 1
+
+
 def test_an_unknown_detector_names_the_known_ones():
     with pytest.raises(ExtensionError) as caught:
         registry.detector("text.magic")
