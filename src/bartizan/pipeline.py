@@ -12,7 +12,6 @@ import math
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import TypeVar, cast
 
 from bartizan.calibration.cells import CELLS, cell_of
@@ -20,8 +19,9 @@ from bartizan.calibration.plan import Copies, Slot, cell_plan, copies_of, lackin
 from bartizan.calibration.table import Cell, Level, Table
 from bartizan.features.memory import Memory
 from bartizan.features.once import OncePerInteraction
+from bartizan.pending import Pending
 from bartizan.policy.decide import Policy, decide
-from bartizan.ports import Detector, Unavailable
+from bartizan.ports import Cascade, Detector, Unavailable
 from bartizan.types import (
     Coverage,
     Effect,
@@ -51,37 +51,6 @@ PARTS_COUNTED = 16
 client, who could otherwise hide an attack among hundreds of small ones."""
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Pending:
-    """An interaction on its way through the pipeline."""
-
-    interaction: Interaction
-    features: OncePerInteraction
-    deadline_ns: int
-    deferred: list[tuple[Slot, Part]] = field(default_factory=list)
-    scored: list[tuple[Slot, Part, tuple[float, ...]]] = field(default_factory=list)
-    faults: list[Fault] = field(default_factory=list)
-    judged: list[str] = field(default_factory=list)
-    remembered: list[str] = field(default_factory=list)
-    removed: list[str] = field(default_factory=list)
-    trusted: list[str] = field(default_factory=list)
-    unjudged: list[Unjudged] = field(default_factory=list)
-    units: int = 0
-
-    def lack(self, slot: Slot, part: Part, why: str) -> None:
-        """Note a detector that has nothing to look at; where asking the model failed, as its fault."""
-        name, failed = slot.spec.name, part.rows.failed if part.rows is not None else None
-        if failed is not None and slot.spec.needs_variants:
-            self.faults.append(Fault(name, failed, why, part.path))
-        else:
-            self.unjudged.append(Unjudged(part.path, f"{name} needs {why}"))
-
-    def expire(self, remaining: Sequence[tuple[Slot, Part]]) -> None:
-        """Note detectors that could not answer in time."""
-        for slot, part in remaining:
-            self.faults.append(Fault(slot.spec.name, FaultReason.TIMEOUT, "deadline passed", part.path))
 
 
 class Pipeline:
@@ -182,8 +151,13 @@ class Pipeline:
                 if part.kind is PartKind.ROWS and (lack := lacking(slot.spec, part.rows)):
                     pending.lack(slot, part, lack)
                     continue
-                dear = slot.spec.learned or len(part.text) > inline_chars
-                (pending.deferred if dear else cheap).append((slot, part))
+                if slot.spec.learned or len(part.text) > inline_chars:
+                    if not (
+                        slot.cascade and len(part.text) <= inline_chars and self._first(pending, slot, part)
+                    ):
+                        pending.deferred.append((slot, part))
+                    continue
+                cheap.append((slot, part))
         self._run(pending, cheap)
         return pending
 
@@ -257,6 +231,21 @@ class Pipeline:
                 self._on_timing(slot.spec.name, ended - began)
             began = ended
 
+    def _first(self, pending: Pending, slot: Slot, part: Part) -> bool:
+        """Whether the cheap first tier of a learned detector could answer; what it said is noted."""
+        began = self._clock_ns()
+        try:
+            found = cast("Cascade", slot.detector).first(part, pending.features)
+        except Exception:  # noqa: BLE001 - asked again in full, where its failure becomes a Fault
+            return False
+        if found is None or len(found.values) != 1 or not math.isfinite(found.values[0]):
+            return False
+        pending.scored.append((slot, part, found.values))
+        pending.note_sampled(slot.spec, part)
+        if self._on_timing is not None:
+            self._on_timing(slot.spec.name, self._clock_ns() - began)
+        return True
+
     def _score(self, pending: Pending, slot: Slot, part: Part) -> tuple[float, ...] | None:
         spec = slot.spec
         # Looking a cheap detector's score up costs as much as making it.
@@ -276,9 +265,7 @@ class Pipeline:
             detail = "a score is not finite" if len(values) == expected else "wrong number of scores"
             pending.faults.append(Fault(spec.name, FaultReason.CRASH, detail, part.path))
             return None
-        if 0 < spec.limit_chars < len(part.text):
-            why = f"{spec.name} samples text beyond {spec.limit_chars} characters"
-            pending.unjudged.append(Unjudged(part.path, why))
+        pending.note_sampled(slot.spec, part)
         if cached:
             self._memory.keep_scores(spec.name, part.digest, values)  # type: ignore[union-attr] # as above
         return values

@@ -59,6 +59,32 @@ class Detector(Protocol):
         ...
 
 
+@runtime_checkable
+class Cascade(Protocol):
+    """A learned detector whose first tier is cheap enough for the event loop."""
+
+    def first(self, part: Part, features: Features) -> Scores | None:
+        """Return what :meth:`Detector.score` would, where that is cheap to know, else ``None``.
+
+        Raises:
+            Unavailable: As :meth:`Detector.score`.
+        """
+        ...
+
+
+@runtime_checkable
+class Prepared(Protocol):
+    """A detector that reads artefacts, which had better happen before the first request."""
+
+    def prepare(self) -> None:
+        """Read them.
+
+        Raises:
+            Unavailable: They can't be read; every score will say so again.
+        """
+        ...
+
+
 class Fittable(Protocol):
     """A detector that must see reference rows first (``spec.needs_fit``)."""
 

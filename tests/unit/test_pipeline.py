@@ -274,3 +274,42 @@ def test_a_glance_at_a_stream_looks_at_long_stretches_too():
     assert guard.glance(response(text(loud, Origin.MODEL))).effect is Effect.BLOCK
     # Elsewhere so long a text is left for another thread, and is a fault if nobody gets to it.
     assert guard.finish(guard.start(response(text(loud, Origin.MODEL)))).rule == "fault"
+
+
+class Tiered(Shouting):
+    """Clears what does not shout with its first tier."""
+
+    def __init__(self, error=None):
+        super().__init__("text.tiered", learned=True)
+        self._error = error
+        self.asked = 0
+
+    def first(self, part, features):
+        self.asked += 1
+        if self._error is not None:
+            raise self._error
+        return None if "!" in part.text else Scores((0.0,))
+
+
+def test_what_the_first_tier_clears_is_not_put_off():
+    detector = Tiered()
+    judging = pipeline(detector)
+    pending = judging.start(request(text("calm")))
+    assert not pending.deferred
+    assert judging.finish(pending).p_value.value > 0.5
+    pending = judging.start(request(text("loud!!!!!!!!!!!!")))
+    assert len(pending.deferred) == 1
+    assert judging.finish(pending, judging.run_deferred(pending)).findings
+
+
+def test_a_first_tier_that_fails_is_asked_in_full():
+    detector = Tiered(Unavailable("gone"))
+    judging = pipeline(detector)
+    assert len(judging.start(request(text("calm"))).deferred) == 1
+
+
+def test_a_first_tier_without_calibration_leaves_the_fault_to_the_second():
+    detector = Tiered()
+    judging = Pipeline([detector], Policy(), Table("none", 0.0, {}), rate=0.1)
+    verdict = judging.judge(request(text("calm")))
+    assert [f.reason for f in verdict.faults] == [FaultReason.UNCALIBRATED]

@@ -9,7 +9,7 @@ from typing import cast
 from bartizan.calibration.cells import score_key
 from bartizan.calibration.table import Table
 from bartizan.features.variants import KINDS, STATE, Recipe
-from bartizan.ports import Detector, Fittable
+from bartizan.ports import Cascade, Detector, Fittable
 from bartizan.types import DetectorSpec, Fault, FaultReason, Origin, PartKind, Rows, Step
 
 
@@ -24,6 +24,7 @@ class Slot:
         fault: Why its scores mean nothing here, if so.
         scores: Whether it can score at all; without a reference it can, and that is how
             calibrations are learnt.
+        cascade: Whether a cheap first tier may answer here and now.
     """
 
     detector: Detector
@@ -31,6 +32,7 @@ class Slot:
     key: str
     fault: Fault | None
     scores: bool
+    cascade: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +85,8 @@ def cell_plan(
                 problem = fault or (None if key in references else missing)
                 # Without a reference it still scores: that is how calibrations are learnt.
                 scores = not spec.needs_fit or spec.name in table.fitted
-                slots.append(Slot(detector, spec, key, problem, scores))
+                cascade = problem is None and isinstance(detector, Cascade)
+                slots.append(Slot(detector, spec, key, problem, scores, cascade))
             plan[kind, origin] = tuple(slots)
     return plan
 

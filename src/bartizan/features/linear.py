@@ -44,20 +44,24 @@ class Strongest:
     end: int
 
 
-def strongest(text: str, head: Head) -> Strongest:
-    """Return the highest scoring window of a text; linear in the text."""
+def scanned(text: str, head: Head) -> list[Strongest]:
+    """Return every window of a text that has words, with its score, in order; linear in the text."""
     found = grams(text, head.bits)
-    best = Strongest(NOTHING_SAID, 0, len(text))
+    scored = []
     for start, end in windows(found.size):
         kept = found.window(start, end)
         if not len(kept):
             continue
         values = found.values[kept]
         total = float(head.weights[found.buckets[kept]].astype(np.float32) @ values)
-        score = head.intercept + total / float(np.sqrt(values.sum()))
-        if score > best.score:
-            best = Strongest(score, start, end)
-    return best
+        scored.append(Strongest(head.intercept + total / float(np.sqrt(values.sum())), start, end))
+    return scored
+
+
+def strongest(text: str, head: Head) -> Strongest:
+    """Return the highest scoring window of a text; the first of equals."""
+    nothing = Strongest(NOTHING_SAID, 0, len(text))
+    return max(scanned(text, head), key=lambda window: window.score, default=nothing)
 
 
 def contributions(text: str, head: Head, window: Strongest, limit: int) -> list[tuple[int, int]]:
