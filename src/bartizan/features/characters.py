@@ -8,6 +8,7 @@ References:
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Callable
 from typing import Final
 
 TAGS: Final = "\U000e0000-\U000e007f"
@@ -56,6 +57,14 @@ HOMOGLYPHS: Final[dict[str, str]] = {c: latin for group, latin in _LOOKALIKE for
 }
 """Look-alike letter to lower-case ASCII letter, for folded text."""
 
+# Letters that compatibility normalisation leaves alone: small capitals, white on black, Braille.
+_SMALL_CAPITALS: Final = dict(zip("ᴀʙᴄᴅᴇꜰɢʜɪᴊᴋʟᴍɴᴏᴘꞯʀꜱᴛᴜᴠᴡʏᴢ", "abcdefghijklmnopqrstuvwyz", strict=True))
+_BLACK: Final = {chr(first + i): chr(97 + i) for first in (0x1F150, 0x1F170) for i in range(26)}
+_BRAILLE: Final = dict(zip("⠀⠁⠃⠉⠙⠑⠋⠛⠓⠊⠚⠅⠇⠍⠝⠕⠏⠟⠗⠎⠞⠥⠧⠺⠭⠽⠵", " abcdefghijklmnopqrstuvwxyz", strict=True))
+LETTERLIKE: Final[dict[str, str]] = _SMALL_CAPITALS | _BLACK | _BRAILLE
+REGIONAL: Final = "\U0001f1e6-\U0001f1ff"
+"""Regional indicators: two make a flag."""
+
 _COMBINING: Final = range(0x0300, 0x0370)
 
 
@@ -76,25 +85,35 @@ INVISIBLE_SET: Final = _ranges(INVISIBLE)
 TAG_SET: Final = _ranges(TAGS)
 
 
-def fold_character(char: str) -> str:
-    """Return what one character folds to: NFKC, lower case, no accents on Latin, no ink no letter.
+def inked(char: str) -> str:
+    """Return what one character is in plain writing: NFKC, no accents on Latin, no ink no letter.
 
     Accents are dropped from Latin letters only, where they seldom change what is asked for
     and are cheap to add; in other scripts marks are part of the word.
     """
     if char in INVISIBLE_SET or ord(char) in _COMBINING:
         return ""
-    folded = unicodedata.normalize("NFKC", char).lower()
+    if char in LETTERLIKE:
+        return LETTERLIKE[char]
+    folded = unicodedata.normalize("NFKC", char)
     apart = unicodedata.normalize("NFKD", folded)
     if apart[:1].isascii() and len(apart) > 1:
         folded = "".join(c for c in apart if ord(c) not in _COMBINING)
     return folded
 
 
-class FoldTable(dict[str, str]):
-    """``fold_character`` remembered; bounded by the number of code points."""
+def lowered(char: str) -> str:
+    """Return one character in lower case, without the dot that a capital dotted I leaves behind."""
+    return char.lower().replace("\u0307", "")
+
+
+class Memo(dict[str, str]):
+    """A function of one character, remembered; bounded by the number of code points."""
+
+    def __init__(self, function: Callable[[str], str]) -> None:
+        self._function = function
 
     def __missing__(self, char: str) -> str:
-        """Compute, remember and return the folded form."""
-        folded = self[char] = fold_character(char)
-        return folded
+        """Compute, remember and return the function's value."""
+        made = self[char] = self._function(char)
+        return made
