@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import cast
@@ -15,7 +16,15 @@ from bartizan.features.memory import Memory
 from bartizan.pipeline import Pipeline
 from bartizan.policy.containment import Containment, Measure
 from bartizan.policy.decide import Policy
-from bartizan.ports import Detector, Fittable, PicksEmbedding, RowsFittable, WireProtocol
+from bartizan.ports import (
+    Detector,
+    Fittable,
+    PicksEmbedding,
+    Prepared,
+    RowsFittable,
+    Unavailable,
+    WireProtocol,
+)
 from bartizan.protocols.limits import DEFAULT, Limits
 from bartizan.types import DetectorSpec, FloatArray, Mode, Rows
 
@@ -175,7 +184,7 @@ def containment_of(system: System) -> Containment:
     given = system.containment
     return Containment(
         attack=Measure[given.attack.upper()],
-        tenant_change=Measure[given.tenant_change.upper()],
+        tenant_change=Measure[(given.turns if system.kind == "chat" else given.tenant_change).upper()],
         model_changed=Measure.HOLD if system.on_model_changed == "hold" else Measure.NONE,
         duration_s=given.duration_s,
         delay_queries=given.delay_queries,
@@ -215,6 +224,10 @@ def build_pipeline(
                 hint=f"run `bartizan calibrate --system {system.name} FILE` on benign data, "
                 "or use mode: observe",
             )
+    for detector in detectors:
+        if isinstance(detector, Prepared):
+            with suppress(Unavailable):  # its scores will say so again, as faults
+                detector.prepare()
     return Pipeline(
         detectors,
         policy_of(system),
