@@ -13,6 +13,7 @@ from collections.abc import Callable
 import numpy as np
 
 from bartizan.detectors.text.instructions import Instructions
+from bartizan.stats.intervals import wilson
 from bartizan.types import Interaction, Origin, Part, PartKind, Principal, Step
 from corpus import calibration, data_root, load, read
 
@@ -68,18 +69,44 @@ def main() -> None:
 
 
 def published(dev: list[dict], limits: dict[str, list[float]]) -> None:
-    """Print the share judged rightly on the sets of the PIGuard table, at 0 and at the 1 % threshold."""
-    print(
-        "\n| threshold | NotInject (user) | WildGuard-benign (user) | BIPIA text (data) | BIPIA code (data) |"
-    )
-    print("|---|---|---|---|---|")
-    for name, index in (("logit 0", None), ("1 % of kept", 1), ("0.1 % of kept", 2)):
-        cells = []
+    """Print the share judged rightly on the sets of the PIGuard table, at 0 and at kept rates."""
+    heads = " | ".join(f"{source.removeprefix('piguard/')} ({channel})" for source, channel in PUBLISHED)
+    print(f"\n| threshold | {heads} | over-defence | benign | malicious | average |")
+    print("|---" * (len(PUBLISHED) + 5) + "|")
+    found = {}
+    for source, channel in PUBLISHED:
+        mine = [r["text"] for r in dev if r["source"].startswith(source)]
+        found[source] = scores(mine, channel)
+    for name, index in (("logit 0", None), *((f"{rate:.1%} of kept", i) for i, rate in enumerate(RATES))):
+        right, cells = [], []
         for source, channel in PUBLISHED:
-            found = scores([r["text"] for r in dev if r["source"].startswith(source)], channel)
-            flagged = float(np.mean(found > (0.0 if index is None else limits[channel][index])))
-            cells.append(f"{flagged if channel == 'data' else 1 - flagged:.3f}")
-        print(f"| {name} | {' | '.join(cells)} |")
+            limit = 0.0 if index is None else limits[channel][index]
+            hits = found[source] > limit
+            right.append(hits if channel == "data" else ~hits)
+            low, high = wilson(int(right[-1].sum()), len(right[-1]))
+            cells.append(f"{right[-1].mean():.1%} ({low:.1%}-{high:.1%}, n={len(hits)})")
+        malicious = float(np.mean([right[2].mean(), right[3].mean()]))
+        three = (float(right[0].mean()), float(right[1].mean()), malicious)
+        whole = " | ".join(f"{value:.1%}" for value in (*three, float(np.mean(three))))
+        print(f"| {name} | {' | '.join(cells)} | {whole} |")
+
+
+def by(mine: list[dict], found: np.ndarray, key: str, channel: str, limits: list[float]) -> None:
+    """Print, for each value of a field, false alarms and recall at the kept 1 % and 0.1 % thresholds."""
+    print(
+        f"\n{channel} by {key}:\n\n| {key} | label | n | over 1 % (95 %) | over 0.1 % (95 %) |\n"
+        "|---|---|---|---|---|"
+    )
+    groups = defaultdict(list)
+    for i, r in enumerate(mine):
+        groups[str(r[key]), r["label"]].append(i)
+    for (value, label), rows in sorted(groups.items()):
+        cells = []
+        for limit in limits[1:]:
+            hits = int((found[rows] > limit).sum())
+            low, high = wilson(hits, len(rows))
+            cells.append(f"{hits / len(rows):.3f} ({low:.3f}-{high:.3f})")
+        print(f"| {value} | {label} | {len(rows)} | {' | '.join(cells)} |")
 
 
 def report(mine: list[dict], channel: str, limits: list[float]) -> None:
@@ -94,6 +121,8 @@ def report(mine: list[dict], channel: str, limits: list[float]) -> None:
     for (source, y), rows in sorted(grouped(mine).items(), key=lambda g: (g[0][1], g[0][0])):
         cells = " | ".join(f"{np.mean(found[rows] > t):.3f}" for t in (0.0, *limits))
         print(f"| {source} | {y} | {len(rows)} | {cells} |")
+    by(mine, found, "lang", channel, limits)
+    by(mine, found, "kind", channel, limits)
 
 
 def auroc(negative: np.ndarray, positive: np.ndarray) -> float:

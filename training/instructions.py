@@ -19,8 +19,9 @@ import numpy as np
 from scipy import sparse
 from sklearn.linear_model import SGDClassifier
 
-from corpus import SEED, Example, augmented, data_root, fitted, load
+from corpus import SEED, Example, data_root, load
 from matrix import Rows, rows
+from mixture import examples as mixture
 
 BITS = 18
 EPOCHS = 6
@@ -146,7 +147,7 @@ def main() -> None:
     parser.add_argument("--folds", action="store_true", help="leave-source-out figures, nothing is written")
     arguments = parser.parse_args()
     examples = load(data_root())
-    used = augmented(fitted(examples))
+    used = mixture()
     made = rows(used, BITS)
     labels = np.array([e.label for e in used])
     channels = np.array([e.channel for e in used])
