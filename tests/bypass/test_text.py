@@ -137,9 +137,6 @@ def test_a_key_in_odd_company_is_still_a_key(text):
     assert score(Secrets(), text) >= 1.0
 
 
-@pytest.mark.xfail(
-    reason="a model told to spell a key backwards defeats patterns; listed in docs/limitations", strict=True
-)
 def test_a_key_spelt_backwards():
     assert score(Secrets(), KEY[::-1]) >= 1.0
 

@@ -26,6 +26,11 @@ EXAMPLE: Final = 0.25
 MIN_VARIETY: Final = 9
 """Distinct characters that a random token has at least; ``xxxx`` and ``0000`` have fewer."""
 
+MIN_KIND: Final = 3
+MANY_DIGITS: Final = 8
+PIECES_HEAD: Final = 48
+"""What a token put together from pieces has of digits, capitals and small letters at its start."""
+
 _PLACEHOLDERS: Final = (
     "example",
     "xxxx",
@@ -67,11 +72,14 @@ class Rule:
         name: Whose it is; rules with one name count once.
         pattern: RE2 syntax; the match is what has to be masked.
         check: Weighs a match.
+        whole: False where the pattern reads words or lines around the token, so that it can't be
+            looked for in pieces put together.
     """
 
     name: str
     pattern: str
     check: Check
+    whole: bool = True
 
 
 def token(prefix: int) -> Check:
@@ -168,16 +176,61 @@ OWN: Final[tuple[Rule, ...]] = (
     Rule("grafana", r"\bglsa_[A-Za-z0-9]{32}_[a-f0-9]{8}", token(46)),
     Rule("postman", r"\bPMAK-[a-f0-9]{24}-[a-f0-9]{34}", token(64)),
     Rule("age", r"AGE-SECRET-KEY-1[02-9AC-HJ-NP-Z]{58}", token(74)),
-    Rule("aws-secret", r"(?i:secret|aws)[^\n]{0,30}?[=:]\s{0,4}[\"']?[A-Za-z0-9/+]{40}", mixed),
-    Rule("url-password", r"://[^:/?#\[\]@\s\"'`<>]{1,64}:[^/?#\[\]@\s\"'`<>]{1,128}@", url_password),
+    Rule("aws-secret", r"(?i:secret|aws)[^\n]{0,30}?[=:]\s{0,4}[\"']?[A-Za-z0-9/+]{40}", mixed, whole=False),
+    Rule(
+        "url-password",
+        r"://[^:/?#\[\]@\s\"'`<>]{1,64}:[^/?#\[\]@\s\"'`<>]{1,128}@",
+        url_password,
+        whole=False,
+    ),
     Rule(
         "private-key",
         r"-----BEGIN (?:[A-Z0-9]{2,12} ){0,3}PRIVATE KEY(?: BLOCK)?-----"
         r"(?:-?[\w+/=\s:,.\\>|*()]){32,}(?:-----END [A-Z0-9 ]{3,40}-----)?",
         key_body,
+        whole=False,
     ),
-    Rule("putty-key", r"Private-Lines: [0-9]{1,3}\s{1,4}[A-Za-z0-9+/=\s]{32,}", key_lines),
+    Rule("putty-key", r"Private-Lines: [0-9]{1,3}\s{1,4}[A-Za-z0-9+/=\s]{32,}", key_lines, whole=False),
 )
+
+
+def put_together(rule: Rule) -> Rule:
+    """Return a rule for pieces that were put together: it may start anywhere, and must look random.
+
+    Running text without its spaces is one long run of letters; but it seldom has several digits
+    and capitals within the length of a key.
+    """
+
+    def check(match: str) -> float:
+        head = match[:PIECES_HEAD]
+        digits = sum(map(str.isdigit, head))
+        capitals, small = sum(map(str.isupper, head)), sum(map(str.islower, head))
+        random = digits >= MIN_KIND and (min(capitals, small) >= MIN_KIND or digits >= MANY_DIGITS)
+        return rule.check(match) if random else 0.0
+
+    return Rule(rule.name, rule.pattern.replace(r"\b", ""), check)
+
+
+PIECES: Final[tuple[Rule, ...]] = (
+    *(put_together(rule) for rule in OWN if rule.whole),
+    put_together(Rule("aws", r"(?:AKIA|ASIA)[A-Z2-7]{16}", aws_key_id)),
+    put_together(Rule("github", r"gh[pousr]_[A-Za-z0-9]{36,}", token(40))),
+    put_together(Rule("sendgrid", r"SG\.[A-Za-z0-9_\-]{22}\.[A-Za-z0-9_\-]{43}", token(69))),
+    put_together(Rule("pypi", r"pypi-AgEIcHlwaS5vcmc[A-Za-z0-9_\-]{70,}", token(80))),
+    put_together(Rule("telegram", r"[0-9]{8,10}:AA[A-Za-z0-9_\-]{33}", token(44))),
+    Rule(
+        "private-key",
+        r"-----BEGIN(?:[A-Z0-9]{2,12}){0,3}PRIVATEKEY(?:BLOCK)?-----[A-Za-z0-9/=]{32,}",
+        key_body,
+    ),
+)
+"""Rules for pieces put together, as :func:`~bartizan.features.readings.joined` does."""
+
+BACKWARDS: Final = (
+    r"[A-Za-z0-9_\-.]{16,}?(?:-tna-ks|-jorp-ks|-tccacvs-ks|-nimda-ks|-1v-ro-ks|AIKA|AISA|azIA|_[pousr]hg"
+    r"|_tap_buhtig|-taplg|_fh|_mpn|-[abeoprs]xox|_evil_k[sr]|\.GS|-ipyp|_tap_rkcd|ipad)"
+)
+"""A token spelt backwards, up to the first of the beginnings that tokens have."""
 
 BORROWED: Final[tuple[tuple[str, str, str, str, Check], ...]] = (
     # module, class, name, what to add so that the whole token is masked, check

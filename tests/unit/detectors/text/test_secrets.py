@@ -139,5 +139,5 @@ def test_any_text_gets_a_finite_score_and_spans_inside(secrets, text):
 
 
 def test_no_borrowed_rule_went_missing():
-    names = {rule.name for rule, _ in Secrets()._rules}
+    names = {rule.name for rule, _ in Secrets()._plain._rules}
     assert {"azure-storage", "mailchimp", "square", "telegram", "twilio", "sendgrid", "pypi", "aws"} <= names
