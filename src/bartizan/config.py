@@ -5,29 +5,30 @@ from __future__ import annotations
 import json
 import os
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from bartizan.errors import ConfigError
+from bartizan.settings import (
+    Containment,
+    EnvName,
+    FingerprintConfig,
+    HeaderName,
+    Model,
+    Monitoring,
+    Name,
+    Turns,
+)
 from bartizan.types import Effect, Mode
 
 _MAX_CONFIG_BYTES = 1_000_000
-_MAX_DELAY_QUERIES = 10_000
-_MAX_DELAY_S = 86_400
 
 EffectName = Literal["allow", "redact", "hold", "block"]
-Name = Annotated[str, Field(pattern=r"^[a-z0-9]([a-z0-9-]{0,62}[a-z0-9])?$")]
-HeaderName = Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{1,64}$")]
-EnvName = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Upstream(_Model):
+class Upstream(Model):
     """Where a system's requests go."""
 
     url: str = Field(description="Base URL, without the protocol's own path.")
@@ -52,7 +53,7 @@ class Upstream(_Model):
         return value.rstrip("/")
 
 
-class Identity(_Model):
+class Identity(Model):
     """How a caller is named. The first source that is present wins."""
 
     header: HeaderName | None = Field(
@@ -64,7 +65,7 @@ class Identity(_Model):
     session_header: HeaderName = "x-session-id"
 
 
-class Limits(_Model):
+class Limits(Model):
     """Limits on what clients send."""
 
     body_bytes: int = Field(default=16 * 2**20, gt=0)
@@ -79,7 +80,7 @@ class Limits(_Model):
     idle_s: float = Field(default=30, gt=0, description="For a request to start on an open connection.")
 
 
-class Calibration(_Model):
+class Calibration(Model):
     """Where benign scores come from."""
 
     file: Path | None = Field(default=None, description="A table made by `bartizan calibrate`.")
@@ -101,94 +102,7 @@ class Calibration(_Model):
     )
 
 
-class Containment(_Model):
-    """What an alarm does to the principals it concerns. Carried out under `enforce`, else recorded."""
-
-    attack: Literal["none", "throttle", "degrade", "hold", "block"] = Field(
-        default="hold", description="Against principals of an alarm taken for an attack."
-    )
-    tenant_change: Literal["none", "throttle"] = Field(
-        default="none", description="Where it may as well be an honest change of one tenant."
-    )
-    duration_s: float = Field(default=3600, gt=0, le=31 * 86_400, description="From when a measure started.")
-    delay_queries: tuple[int, int] = Field(
-        default=(5, 50), description="Fewest and most further queries before a measure starts."
-    )
-    delay_s: tuple[float, float] = Field(
-        default=(10, 120), description="Fewest and most seconds before it starts; whichever comes first."
-    )
-    throttle_per_s: float = Field(default=1, gt=0, le=10_000, description="Queries a second when throttled.")
-    throttle_burst: int = Field(default=5, ge=1, le=1_000)
-    throttle_wait_s: float = Field(
-        default=10, ge=0, le=60, description="Longest wait of a throttled query; beyond it is held."
-    )
-    digits: int = Field(default=1, ge=1, le=2, description="Digits that a degraded score keeps.")
-    top_only: bool = Field(default=False, description="Degraded class scores only say which class is first.")
-
-    @model_validator(mode="after")
-    def _ranges(self) -> Containment:
-        for low, high, most in (
-            (*self.delay_queries, _MAX_DELAY_QUERIES),
-            (*self.delay_s, _MAX_DELAY_S),
-        ):
-            if not 0 <= low <= high <= most:
-                raise ValueError(f"a delay is two numbers, fewest first, from 0 to {most}")
-        return self
-
-
-class Monitoring(_Model):
-    """What is watched over time. Only for systems of kind `predict`."""
-
-    baseline: Path | None = Field(
-        default=None,
-        description="The stream as it should be, made from recorded traffic; none: learnt from live traffic.",
-    )
-    learn: bool = Field(
-        default=True, description="Without a baseline, learn one from the first live events, and keep it."
-    )
-    learn_events: int = Field(default=20_000, ge=1_000, le=1_000_000, description="Events to learn from.")
-    events_per_alarm: float = Field(
-        default=1e6, ge=100, le=1e12, description="A learnt baseline's promise: one false alarm per so many."
-    )
-    trusted_principals: tuple[str, ...] = Field(
-        default=(), description="Names of callers whose traffic nobody else can shape."
-    )
-    trusted_header: HeaderName | None = Field(
-        default=None, description="Header that marks trusted traffic; it is not passed on."
-    )
-    trusted_token_env: EnvName | None = Field(
-        default=None, description="Environment variable with the value that the header must have."
-    )
-    group_headers: dict[Name, HeaderName] = Field(
-        default_factory=dict,
-        description="Coarser names of callers, such as network: x-client-asn, set by a trusted proxy.",
-    )
-    snapshot_s: float = Field(default=60, gt=0, description="How often the monitor's state is saved.")
-    queue: int = Field(
-        default=10_000, gt=0, le=1_000_000, description="Exchanges that may wait to be watched."
-    )
-
-    @model_validator(mode="after")
-    def _whole_trust(self) -> Monitoring:
-        if (self.trusted_header is None) != (self.trusted_token_env is None):
-            raise ValueError("trusted_header and trusted_token_env go together: anybody can send a header")
-        return self
-
-
-class FingerprintConfig(_Model):
-    """Secret inputs sent through the live endpoint, whose answers tell when its model was changed."""
-
-    model: str = Field(min_length=1, max_length=256, description="The model's name at the upstream.")
-    version: str = Field(default="", max_length=64, description="Default: the version the upstream chooses.")
-    every_s: float = Field(default=60, ge=0.05, le=86_400, description="Mean time between two checks.")
-    canaries: int = Field(default=32, ge=8, le=256)
-    per_check: int = Field(default=1, ge=1, le=8, description="Canaries in one check's request.")
-    rate: float = Field(
-        default=1e-6, ge=1e-9, le=0.01, description="False alarms expected per check of an unchanged model."
-    )
-
-
-class System(_Model):
+class System(Model):
     """One protected AI system."""
 
     name: Name
@@ -230,6 +144,7 @@ class System(_Model):
         default=None, description="predict: notice when the model is changed. Left out: off."
     )
     monitoring: Monitoring = Monitoring()
+    turns: Turns = Turns()
     containment: Containment = Containment()
     on_model_changed: Literal["allow", "hold"] = Field(
         default="allow", description="When the model answers differently: go on, or hold everything."
@@ -249,6 +164,16 @@ class System(_Model):
         return self
 
     @model_validator(mode="after")
+    def _talked_to(self) -> System:
+        if self.kind != "chat" and self.turns != Turns():
+            raise ValueError("only systems of kind chat have turns")
+        if self.kind == "chat" and self.containment.attack == "degrade":
+            raise ValueError(
+                "an answer in words has no digits to leave out: containment.attack can't be degrade"
+            )
+        return self
+
+    @model_validator(mode="after")
     def _fingerprinted(self) -> System:
         if self.kind != "predict" and self.fingerprint is not None:
             raise ValueError("only systems of kind predict have a fingerprint")
@@ -259,7 +184,7 @@ class System(_Model):
         return Effect[name.upper()]
 
 
-class Listen(_Model):
+class Listen(Model):
     """An address to listen on."""
 
     host: str = "127.0.0.1"
@@ -277,7 +202,7 @@ class Listen(_Model):
         return self
 
 
-class Admin(_Model):
+class Admin(Model):
     """The admin plane: console, JSON API, metrics, health."""
 
     host: str = "127.0.0.1"
@@ -292,7 +217,7 @@ class Admin(_Model):
     )
 
 
-class StoreConfig(_Model):
+class StoreConfig(Model):
     """Where records go."""
 
     path: Path = Path("bartizan-data")
@@ -306,7 +231,7 @@ class StoreConfig(_Model):
     )
 
 
-class Config(_Model):
+class Config(Model):
     """The whole of ``bartizan.yaml``."""
 
     version: Literal[1] = 1

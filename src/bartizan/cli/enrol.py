@@ -9,10 +9,11 @@ import numpy as np
 
 from bartizan.cli.outputs import Endpoint
 from bartizan.clock import WALL_CLOCK
-from bartizan.config import FingerprintConfig, System
+from bartizan.config import System
 from bartizan.monitoring.enrolment import enrol
 from bartizan.monitoring.fingerprint import Fingerprint
 from bartizan.monitoring.fingerprint_file import fingerprint_path, save_fingerprint
+from bartizan.settings import FingerprintConfig
 from bartizan.types import FloatArray
 
 

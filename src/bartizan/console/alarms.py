@@ -9,6 +9,7 @@ from urllib.parse import quote
 from bartizan.alarms import Alarm, Answer, Cause, Ground, StreamShare
 from bartizan.console.shapes import Contained, System
 from bartizan.console.words import one_in, stamp
+from bartizan.policy.containment import principal_of
 
 MAX_NAMED = 100
 """Principals listed on an alarm's page."""
@@ -27,6 +28,8 @@ QUESTIONS = {
     "search": "Does somebody search?",
     "trusted": "Did the trusted source move, too?",
     "canary": "Does the model answer its canaries differently?",
+    "turns": "Are its turns together too unlike benign ones?",
+    "probing": "Does somebody edit a stopped text until it passes?",
 }
 ANSWER_TONES = {Answer.YES: "warn", Answer.NO: "good", Answer.UNKNOWN: "muted"}
 MEASURES = {
@@ -160,7 +163,7 @@ def contained_views(systems: Iterable[System], principal: str | None = None) -> 
         for system in systems
         if system.watch is not None
         for entry in system.watch.contained
-        if principal is None or entry.principal == principal
+        if principal is None or principal_of(entry.principal) == principal
     )
 
 
@@ -177,7 +180,7 @@ def _contained(entry: Contained, system: str, *, enforcing: bool) -> ContainedVi
         contained=entry,
         system=system,
         enforcing=enforcing,
-        link=streams_link(system) if everybody else principal_link(entry.principal),
+        link=streams_link(system) if everybody else principal_link(principal_of(entry.principal)),
         state=state.replace("its ", "all ", 1) if everybody else state,
         until=_until(entry),
         action=f"/api/v1/systems/{where}/release"

@@ -16,6 +16,7 @@ from bartizan.console.alarms import alarm_row, alarm_view, contained_views, stre
 from bartizan.console.curves import Curve, Raised, curve
 from bartizan.console.shapes import Gateway, Reads, System
 from bartizan.errors import LedgerError
+from bartizan.policy.containment import principal_of
 from bartizan.store import EventQuery, StreamPoint
 
 RANGES = {"1h": 3600.0, "6h": 21_600.0, "24h": 86_400.0, "7d": 604_800.0}
@@ -128,7 +129,7 @@ class WatchPages:
             contained=[
                 c
                 for c in contained_views(s for s in self.status().systems if s.name == alarm.system)
-                if c.contained.principal in concerned
+                if principal_of(c.contained.principal) in concerned
             ],
             streams=streams_link(alarm.system),
             api=f"/api/v1/alarms/{quote(alarm.id, safe='')}",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, Generic, TypeVar
 
 from bartizan.features.answer import Answer, read_answer
 from bartizan.features.lineage import CAPACITY, NearIndex
@@ -26,6 +26,8 @@ LINEAGE_SHARE: Final = 0.25
 
 MAX_NAME: Final = 256
 """Characters of a principal's name that are kept."""
+
+T = TypeVar("T")
 
 
 @dataclass(slots=True)
@@ -86,14 +88,14 @@ class Taken:
 
 
 @dataclass(slots=True)
-class Tiers:
+class Tiers(Generic[T]):
     """Accounts by name in two tiers, each forgetting what was used longest ago."""
 
     capacity: int
-    common: OrderedDict[str, Account] = field(default_factory=OrderedDict)
-    protected: OrderedDict[str, Account] = field(default_factory=OrderedDict)
+    common: OrderedDict[str, T] = field(default_factory=OrderedDict)
+    protected: OrderedDict[str, T] = field(default_factory=OrderedDict)
 
-    def get(self, name: str) -> Account | None:
+    def get(self, name: str) -> T | None:
         """Return an account and mark it as used."""
         for tier in (self.common, self.protected):
             account = tier.get(name)
@@ -102,12 +104,12 @@ class Tiers:
                 return account
         return None
 
-    def put(self, name: str, account: Account) -> Account | None:
+    def put(self, name: str, account: T) -> T | None:
         """Keep a new account; return the one forgotten for it, if any."""
         self.common[name] = account
         return self._evicted()
 
-    def protect(self, name: str) -> Account | None:
+    def protect(self, name: str) -> T | None:
         """Move an account out of reach of floods; return the one forgotten for it, if any."""
         account = self.common.pop(name, None)
         if account is None:
@@ -118,7 +120,7 @@ class Tiers:
             self.common[older] = demoted
         return self._evicted()
 
-    def _evicted(self) -> Account | None:
+    def _evicted(self) -> T | None:
         room = self.capacity - int(self.capacity * PROTECTED_SHARE)
         return self.common.popitem(last=False)[1] if len(self.common) > room else None
 
@@ -140,7 +142,7 @@ class Tracker:
         self, scale: Scale, key: bytes, *, capacity: int = 10_000, remembered: int = CAPACITY
     ) -> None:
         self.scale = scale
-        self.tiers = Tiers(max(4, capacity))
+        self.tiers = Tiers[Account](max(4, capacity))
         self.live: dict[int, Live] = {}
         self.index = NearIndex(min(len(scale.centre), 32), key, remembered)
         self._sketch = Sketch(scale, key)

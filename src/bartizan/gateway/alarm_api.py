@@ -16,7 +16,7 @@ from bartizan.errors import LedgerError
 from bartizan.gateway.admin_api import MAX_TEXT, SINCE, SYSTEM, UNTIL, find_system, json_answer, span, whole
 from bartizan.gateway.openapi import Endpoint, Parameter, read_query
 from bartizan.gateway.status import ContainedStatus, GatewayStatus, WatchStatus
-from bartizan.policy.containment import EVERYBODY
+from bartizan.policy.containment import EVERYBODY, principal_of
 from bartizan.store import Event, EventQuery, Proof, StreamPoint
 
 MAX_ALARMS = 500
@@ -251,7 +251,7 @@ class AlarmApi:
             for system in self.status().systems
             if system.watch is not None
             for entry in system.watch.contained
-            if entry.principal == name
+            if principal_of(entry.principal) == name or entry.principal == name
         )
         alarms = tuple(self.store.alarms(None, None, name, None, limit))
         events = tuple(self.store.events(EventQuery(principal=name, limit=limit)))

@@ -136,6 +136,15 @@ class Exchange:
         self._principal = self._system.identifier.principal(
             headers, client[0] if client else "", request.session_seed, self._scope.get(SUBJECT, "")
         )
+        if self._system.watching is not None:
+            self._guest = self._system.watching.guest(self._principal, headers, self._id)
+            borne = await self._guest.arrive(request.parts)
+            if borne is not None:
+                self._note = self._guest.note
+                self._keep(self._interaction(Step.REQUEST, borne[1], ()), borne[0])
+                if stops(borne[0]):
+                    await self._block(borne[0])
+                    return
         if self._protocol.kind == "chat":
             judging = self._judge(Step.REQUEST, request.parts + opaque_parts(request.unjudged))
             if self._system.pipeline.policy.mode is Mode.OBSERVE:
@@ -153,15 +162,6 @@ class Exchange:
                     body = self._protocol.rewrite(request.document, headers, changed)
                 except ProtocolError:  # what can't be taken out goes nowhere
                     await self._block(verdict)
-                    return
-        elif self._system.watching is not None:
-            self._guest = self._system.watching.guest(self._principal, headers, self._id)
-            borne = await self._guest.arrive(request.parts)
-            if borne is not None:
-                self._note = self._guest.note
-                self._keep(self._interaction(Step.REQUEST, borne[1], ()), borne[0])
-                if stops(borne[0]):
-                    await self._block(borne[0])
                     return
         await self._forward(path, headers, body, request)
 
@@ -312,6 +312,8 @@ class Exchange:
                 learned = None
         verdict = pipeline.finish(pending, learned)
         self._keep(interaction, verdict)
+        if self._guest is not None and step is Step.REQUEST:
+            self._guest.judged(interaction, verdict, pipeline.table)
         return verdict
 
     def _interaction(self, step: Step, parts: tuple[Part, ...], context: tuple[Part, ...]) -> Interaction:

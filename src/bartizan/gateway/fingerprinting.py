@@ -16,7 +16,6 @@ import numpy as np
 
 from bartizan.alarms import Alarm, Ground
 from bartizan.calibration.table import Table
-from bartizan.config import FingerprintConfig
 from bartizan.errors import BartizanError, CalibrationError
 from bartizan.gateway.manners import Overheard
 from bartizan.gateway.served import Served
@@ -34,6 +33,7 @@ from bartizan.monitoring.fingerprint_file import (
 from bartizan.monitoring.model_watch import ModelWatch, Moved, alarm_of
 from bartizan.protocols.inference_ask import Input, infer_body, model_path, read_inputs, read_outputs
 from bartizan.protocols.open_inference import OpenInference
+from bartizan.settings import FingerprintConfig
 from bartizan.stats.conformal import keyed_uniform
 from bartizan.store.private_file import save_bytes
 from bartizan.types import FloatArray

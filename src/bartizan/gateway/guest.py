@@ -6,10 +6,11 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 
+from bartizan.calibration.table import Table
 from bartizan.gateway.containment import Containing
 from bartizan.policy.containment import Imposed, Measure
 from bartizan.ports import WireProtocol
-from bartizan.types import Mode, Part, Verdict
+from bartizan.types import Interaction, Mode, Part, Verdict
 
 
 class Guest:
@@ -17,20 +18,20 @@ class Guest:
 
     Args:
         containing: Who is contained.
-        principal: Who is calling.
+        names: Who is calling: every name under which the caller may be contained.
         exchange: The exchange's id.
-        observe: Takes the judged parts, for the monitor.
+        observe: Takes the judged parts of a predictive system, for the monitor.
     """
 
     def __init__(
         self,
         containing: Containing,
-        principal: str,
+        names: tuple[str, ...],
         exchange: str,
-        observe: Callable[[tuple[Part, ...]], None],
+        observe: Callable[[tuple[Part, ...]], None] | None = None,
     ) -> None:
         self._containing = containing
-        self._principal = principal
+        self._names = names
         self._exchange = exchange
         self._observe = observe
         self._imposed: Imposed | None = None
@@ -49,7 +50,9 @@ class Guest:
             a principal that is not contained.
         """
         queries = sum(len(p.rows.inputs) for p in parts if p.rows is not None)
-        imposed = self._imposed = self._containing.impose(self._principal, max(1, queries))
+        each = [self._containing.impose(name, max(1, queries)) for name in self._names]
+        imposed = max((i for i in each if i is not None), key=lambda i: i.measure, default=None)
+        self._imposed = imposed
         if imposed is None:
             return None
         await self._containing.wait(imposed, self._exchange)
@@ -60,7 +63,17 @@ class Guest:
     def answered(self, parts: tuple[Part, ...]) -> None:
         """Take note of the model's answer."""
         self._containing.took(time.perf_counter() - self._began)
-        self._observe(parts)
+        if self._observe is not None:
+            self._observe(parts)
+
+    def judged(self, interaction: Interaction, verdict: Verdict, table: Table) -> None:
+        """Take note of what was said of a request; only conversations have something to note.
+
+        Args:
+            interaction: The request.
+            verdict: What was said of it.
+            table: The calibration behind that.
+        """
 
     async def given(self, protocol: WireProtocol, body: bytes, headers: Mapping[str, str]) -> bytes | Verdict:
         """Return the answer as the principal gets it, or the verdict by which it gets none.

@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Generic, Protocol, TypeVar
 
 import numpy as np
 
@@ -15,6 +16,18 @@ from bartizan.types import FloatArray, Rows
 
 MAX_ELEMENTS = 4_000_000
 """Numbers that may wait at once, inputs and outputs together: 32 MB."""
+
+
+class Sized(Protocol):
+    """Something that takes room while it waits."""
+
+    @property
+    def elements(self) -> int:
+        """How many numbers it holds, or takes the room of."""
+        ...
+
+
+T = TypeVar("T", bound=Sized)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +57,8 @@ class Observation:
         return int(self.rows.inputs.size) + (0 if outputs is None else int(outputs.size))
 
 
-class Queue:
-    """Observations that wait for the monitor. Putting never blocks.
+class Queue(Generic[T]):
+    """Observations, or turns, that wait for the monitor. Putting never blocks.
 
     Args:
         capacity: How many may wait.
@@ -54,7 +67,7 @@ class Queue:
     def __init__(self, capacity: int) -> None:
         self.dropped = 0
         self._capacity = capacity
-        self._waiting: deque[Observation] = deque()
+        self._waiting: deque[T] = deque()
         self._elements = 0
         self._changed = threading.Condition()
         self._closed = False
@@ -62,7 +75,7 @@ class Queue:
     def __len__(self) -> int:
         return len(self._waiting)
 
-    def put(self, observation: Observation) -> bool:
+    def put(self, observation: T) -> bool:
         """Queue an observation; return whether there was room. What had no room is counted."""
         size = observation.elements
         with self._changed:
@@ -75,7 +88,7 @@ class Queue:
             self._changed.notify()
         return True
 
-    def take(self, most: int, timeout_s: float) -> list[Observation]:
+    def take(self, most: int, timeout_s: float) -> list[T]:
         """Return what waits, at most ``most``; waits for the first one up to ``timeout_s``."""
         with self._changed:
             if not self._waiting and not self._closed:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bartizan.config import System
 from bartizan.gateway.identify import Identifier
+from bartizan.gateway.turns import TurnWatching
 from bartizan.gateway.upstream import Upstream
 from bartizan.gateway.watching import Watching
 from bartizan.pipeline import Pipeline
@@ -24,7 +25,7 @@ class Served:
         upstream: Where requests go.
         identifier: Names callers.
         token: The upstream token to inject, or ``None``.
-        watching: Watches predictive systems over time; ``None`` for other kinds.
+        watching: Watches the system over time; ``None`` where nothing does.
     """
 
     config: System
@@ -34,7 +35,7 @@ class Served:
     upstream: Upstream
     identifier: Identifier
     token: str | None
-    watching: Watching | None = None
+    watching: Watching | TurnWatching | None = None
 
 
 def prefixes(systems: tuple[System, ...]) -> dict[str, str]:

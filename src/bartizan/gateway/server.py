@@ -37,7 +37,7 @@ from bartizan.gateway.recording import Recorder, released_record
 from bartizan.gateway.served import Served, prefixes
 from bartizan.gateway.status import CellStatus, DetectorStatus, GatewayStatus, SystemStatus
 from bartizan.gateway.upstream import PyreqwestUpstream, Upstream
-from bartizan.gateway.watching import watching_of
+from bartizan.gateway.watching import Watching, watching_of
 from bartizan.protocols.limits import Limits
 from bartizan.stats.intervals import clopper_pearson
 from bartizan.store.store import Store
@@ -227,7 +227,7 @@ class Gateway:
         )
 
     def _fingerprint(self, system: Served, key: bytes) -> Fingerprinting | None:
-        watching = system.watching
+        watching = system.watching if isinstance(system.watching, Watching) else None
         return fingerprint_task(
             system,
             self.config.store.path,

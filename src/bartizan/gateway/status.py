@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bartizan.policy.containment import Contained
 from bartizan.types import Mode
 
 Source = Literal["generic", "operator", "live", "none"]
@@ -103,6 +104,20 @@ class ContainedStatus:
     since: float
     starts_by: float
     until: float | None
+
+
+def contained_status(entry: Contained) -> ContainedStatus:
+    """Return how a principal stands, in the words of the admin plane."""
+    return ContainedStatus(
+        principal=entry.principal,
+        measure=entry.measure.name.lower(),
+        pending=entry.pending.name.lower(),
+        cause=entry.cause.value,
+        alarm=entry.alarm,
+        since=entry.since,
+        starts_by=entry.starts_by,
+        until=entry.until,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -99,7 +99,7 @@ class Watcher:
         self,
         system: str,
         watched: Watched,
-        queue: Queue,
+        queue: Queue[Observation],
         *,
         on_alarm: Callable[[Alarm], None],
         on_points: Callable[[list[StreamPoint]], None],

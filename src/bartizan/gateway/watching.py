@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hmac
-import logging
-import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
@@ -12,35 +10,25 @@ from typing import Protocol
 from bartizan.alarms import Alarm, Ground
 from bartizan.assembly import containment_of
 from bartizan.config import System, secret
-from bartizan.errors import LedgerError
 from bartizan.gateway.baselines import renewal, watched_of
 from bartizan.gateway.containment import Containing
 from bartizan.gateway.guest import Guest
-from bartizan.gateway.keeping import load_contained, save_contained
 from bartizan.gateway.metrics import Metrics
 from bartizan.gateway.observations import Observation, Queue
-from bartizan.gateway.status import ContainedStatus, WatchStatus
+from bartizan.gateway.raising import Raising, TakesAlarms
+from bartizan.gateway.status import WatchStatus, contained_status
+from bartizan.gateway.turns import TurnWatching
 from bartizan.gateway.watcher import Watched, Watcher
-from bartizan.policy.containment import Contained
 from bartizan.store import StreamPoint
 from bartizan.types import Mode, Part, PartKind, Principal
 
-_LOG = logging.getLogger("bartizan")
 _NAME_CHARS = 128
 _CLOSE_S = 10.0
 SEVERAL = "an exchange with several batch sizes, or without rows, is no event"
 
 
-class Keeps(Protocol):
+class Keeps(TakesAlarms, Protocol):
     """Where alarms and the history of streams go; the store is one."""
-
-    def append_alarm(self, alarm: Alarm) -> None:
-        """Queue an alarm.
-
-        Raises:
-            LedgerError: The ledger takes nothing.
-        """
-        ...
 
     def add_points(self, points: list[StreamPoint]) -> None:
         """Keep minutes of streams for drawing."""
@@ -75,16 +63,10 @@ class Watching:
         settings = system.monitoring
         self.containing = containing
         self._system = system
-        self._store = store
         self._metrics = metrics
         self._clock = clock
-        self._contained_file = state.with_suffix(".contained")
-        self._saving = threading.Lock()
-        self._queue = Queue(settings.queue)
+        self._queue = Queue[Observation](settings.queue)
         self._unfit = 0
-        self._alarms = 0
-        self._unrecorded = 0
-        self._problem = ""
         self._trusted = frozenset(settings.trusted_principals)
         self._trusted_header = (settings.trusted_header or "").lower()
         self._trusted_token = (secret(settings.trusted_token_env) or "").encode()
@@ -101,8 +83,7 @@ class Watching:
                 snapshot_s=settings.snapshot_s,
                 renew=renew,
             )
-        kept, self._problem = load_contained(self._contained_file)
-        containing.restore(kept)
+        self._raising = Raising(containing, store, metrics, state.with_suffix(".contained"))
         metrics.watched(system.name, lambda: len(containing.entries()), lambda: len(self._queue))
 
     def start(self) -> None:
@@ -114,7 +95,7 @@ class Watching:
         """Watch what waits, keep the state, stop."""
         if self._watcher is not None:
             self._watcher.close(_CLOSE_S)
-        self._save()
+        self._raising.save()
 
     def guest(self, principal: Principal, headers: dict[str, str], exchange: str) -> Guest:
         """Receive an exchange; the header that marks trusted traffic is taken out of ``headers``."""
@@ -130,7 +111,7 @@ class Watching:
             else:
                 self._observe(None)
 
-        return Guest(self.containing, principal.id, exchange, observe)
+        return Guest(self.containing, (principal.id,), exchange, observe)
 
     def _observe(self, observation: Observation | None) -> None:
         """Tell the monitor about a judged exchange. Never blocks; what is left out is counted."""
@@ -144,16 +125,7 @@ class Watching:
 
     def on_alarm(self, alarm: Alarm) -> None:
         """Record an alarm, and contain whom it concerns. May be called from any thread."""
-        self._alarms += 1
-        self._metrics.alarm(alarm.system, alarm.cause.value)
-        try:
-            self._store.append_alarm(alarm)
-        except LedgerError as error:
-            self._unrecorded += 1
-            self._metrics.dropped("alarms")
-            _LOG.error("alarm %s of %s is not in the ledger: %s", alarm.id, alarm.system, error.message)
-        if self.containing.on_alarm(alarm):
-            self._save()
+        self._raising.tell(alarm)
 
     def canaries(self, ground: Ground | None) -> None:
         """Tell the monitor what the model's canaries say; ``None``: nothing against it."""
@@ -162,10 +134,7 @@ class Watching:
 
     def release(self, principal: str) -> bool:
         """Let a principal go; return whether it was contained."""
-        released = self.containing.release(principal)
-        if released:
-            self._save()
-        return released
+        return self._raising.release(principal)
 
     def status(self) -> WatchStatus:
         """Return what is watched, and how that goes."""
@@ -180,11 +149,11 @@ class Watching:
             dropped=self._queue.dropped,
             unfit=self._unfit + (watcher.unfit if watcher else 0),
             why_unfit=(watcher.why_unfit if watcher else "") or (SEVERAL if self._unfit else ""),
-            problem=(watcher.problem if watcher else "") or self._problem,
-            alarms=self._alarms,
-            unrecorded=self._unrecorded,
+            problem=(watcher.problem if watcher else "") or self._raising.problem,
+            alarms=self._raising.alarms,
+            unrecorded=self._raising.unrecorded,
             streams=watcher.streams if watcher else (),
-            contained=tuple(_shown(c) for c in self.containing.entries()),
+            contained=tuple(contained_status(c) for c in self.containing.entries()),
             let_go=self.containing.let_go,
             enforcing=self.containing.mode is Mode.ENFORCE,
         )
@@ -200,18 +169,11 @@ class Watching:
         ]
         return "; ".join(w for w in wrong if w) or "ok"
 
-    def _save(self) -> None:
-        with self._saving:
-            try:
-                save_contained(self._contained_file, self.containing.entries())
-            except OSError as error:
-                self._problem = f"who is contained can't be saved: {error.strerror}"
-
 
 def watching_of(
     system: System, key: bytes, store: Keeps, metrics: Metrics, clock: Callable[[], float], data: Path
-) -> Watching | None:
-    """Return what watches a system; ``None`` for kinds that aren't watched.
+) -> Watching | TurnWatching | None:
+    """Return what watches a system; ``None`` for a conversation whose turns aren't to be watched.
 
     Args:
         system: Its configuration.
@@ -224,23 +186,10 @@ def watching_of(
     Raises:
         ConfigError: Its baseline can't be read, or a secret is missing.
     """
-    if system.kind != "predict":
-        return None
     containing = Containing(containment_of(system), system.mode, key, clock)
     state = data / "watch" / system.name
+    if system.kind != "predict":
+        return TurnWatching(system, containing, store, metrics, key, state) if system.turns.watch else None
     watched = watched_of(system, key, data, clock)
     renew = None if watched is None else renewal(system, key, data, watched)
     return Watching(system, containing, store, metrics, clock, state, watched, renew)
-
-
-def _shown(entry: Contained) -> ContainedStatus:
-    return ContainedStatus(
-        principal=entry.principal,
-        measure=entry.measure.name.lower(),
-        pending=entry.pending.name.lower(),
-        cause=entry.cause.value,
-        alarm=entry.alarm,
-        since=entry.since,
-        starts_by=entry.starts_by,
-        until=entry.until,
-    )

@@ -26,6 +26,28 @@ EVERYBODY = ""
 
 _PERSON = b"containment"
 
+_SESSION = " \u203a "
+"""Between a principal and its session in the name of a contained session. HTTP headers can't hold it, so no
+caller can have a name that looks like another one's session."""
+
+
+def session_of(principal: str, session: str) -> str:
+    """Return the name under which a principal's session is contained; where it has none, the principal's.
+
+    >>> session_of("alice", "s-1") != session_of("alice", "s-2"), session_of("alice", "")
+    (True, 'alice')
+    """
+    return f"{principal}{_SESSION}{session}" if session else principal
+
+
+def principal_of(name: str) -> str:
+    """Return the principal that a contained name is, or is a session of.
+
+    >>> principal_of(session_of("alice", "s-1")), principal_of("alice")
+    ('alice', 'alice')
+    """
+    return name.partition(_SESSION)[0]
+
 
 class Measure(IntEnum):
     """What is done to a principal; larger is harsher."""

@@ -10,6 +10,7 @@ from bartizan.config import from_mapping
 from bartizan.console.routes import routes
 from bartizan.errors import ConfigError
 from bartizan.gateway.server import Gateway, _id_maker
+from bartizan.gateway.turns import TurnWatching
 
 
 def config(tmp_path, **changes):
@@ -93,7 +94,7 @@ def test_letting_a_contained_principal_go_is_recorded(tmp_path):
     watching = gateway.systems[1].watching
     told = Alarm("al-1", "digits", 1.0, 9, Cause.ATTACK, 0.5, 4, (), ("mallory",), (), 14.0, 0.001, "", "")
     watching.on_alarm(told)
-    assert gateway.systems[0].watching is None
+    assert isinstance(gateway.systems[0].watching, TurnWatching)
     assert gateway.release("alice", None) == ()
     assert gateway.release("mallory", "assistant") == ()
     assert gateway.release("mallory", None) == ("digits",)

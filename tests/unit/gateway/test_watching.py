@@ -625,7 +625,9 @@ def test_the_defaults_hold_attackers_and_nobody_else(tmp_path):
     assert policy.delay_queries[1] > policy.delay_queries[0] > 0
     assert (
         watching_of(
-            from_mapping({"systems": [fields | {"kind": "chat"}]}, base=tmp_path).systems[0],
+            from_mapping(
+                {"systems": [fields | {"kind": "chat", "turns": {"watch": False}}]}, base=tmp_path
+            ).systems[0],
             KEY,
             Kept(),
             Metrics(),
