@@ -28,6 +28,8 @@ LAYERS = 4
 TOKENS_A_BATCH = 4_096
 PEAK = 2e-4
 WARM_UP = 0.06
+MARKS = ((0.6, 0.8, 1.0), (1.0,))
+"""Shares of the time at which a first and a last stage are measured; the best is kept."""
 HIDDEN = 384
 
 
@@ -95,19 +97,28 @@ def fit(work: Path, minutes: float, begin: Path | None, *, only_written: bool) -
     )
     check = [w for e in r.sample(held, min(900, len(held))) for w in windows(pieces, e, r, 3)]
     for channel in ("user", "data"):
-        check += [w for e in kept_benign(channel, 1_100, r) for w in windows(pieces, e, r, 3)]
+        check += [w for e in kept_benign(channel, 1_000, r) for w in windows(pieces, e, r, 3)]
     model = Encoder(base())
     if begin is not None:
         model.load_state_dict(torch.load(begin))
     optimiser = torch.optim.AdamW(model.parameters(), lr=PEAK, weight_decay=0.01)
     peak = PEAK if begin is None else PEAK / 2
-    train(model, optimiser, found, check, r, peak=peak, seconds=60 * minutes, work=work)
+    train(
+        model,
+        optimiser,
+        found,
+        check,
+        r,
+        peak=peak,
+        seconds=60 * minutes,
+        work=work,
+        marks=list(MARKS[begin is not None]),
+    )
 
 
-def train(model, optimiser, found, check, r, *, peak, seconds, work) -> None:
+def train(model, optimiser, found, check, r, *, peak, seconds, work, marks) -> None:
     """Train for a given time; the rate falls linearly with the time that is gone."""
     began, step, seen, losses, best = time.perf_counter(), 0, 0, [], -1.0
-    marks = [0.6, 0.8, 1.0]
     queue: list[list[Window]] = []
     while True:
         gone = (time.perf_counter() - began) / seconds
