@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import base64
 import binascii
+import codecs
 import string
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Callable, Iterator
+from itertools import chain
+from typing import Any, Final
 
 import re2
 
@@ -17,14 +19,19 @@ _BASE64: Final = re2.compile(
     r"[A-Za-z0-9+/_-]{16,}(?:\r?\n[A-Za-z0-9+/_-]{16,})*(?:\r?\n[A-Za-z0-9+/_-]+)?={0,2}"
 )
 _BASE32: Final = re2.compile(r"\b(?:[A-Z2-7]{24,}|[a-z2-7]{24,})(?:\r?\n[A-Za-z2-7]{8,})*={0,6}")
-_HEX: Final = re2.compile(r"(?:0x|\\x)?[0-9a-fA-F]{2}(?:(?:[ :\-\n]|\\x|, ?(?:0x)?|;)?[0-9a-fA-F]{2}){9,}")
+_HEX: Final = re2.compile(r"(?:0x|\\x)?[0-9a-fA-F]{2}(?:[,;:\-]?[ \n]?(?:0x|\\x)?[0-9a-fA-F]{2}){9,}")
 _TO_DIGITS: Final = dict.fromkeys(map(ord, " :,;-\n"))
 _BASE85: Final = re2.compile(r"<~[^~]{10,}~>|[!-~]{25,}")
 _TO_STANDARD: Final = str.maketrans({"-": "+", "_": "/", "\r": None, "\n": None, "=": None})
 _ADOBE: Final = frozenset(map(chr, range(33, 118))) | set("z \t\n\r")
 _RFC1924: Final = frozenset(string.ascii_letters + string.digits + "!#$%&()*+-;<=>?@^_`{|}~")
+_QUOTES: Final = "\"'`([{,;.)]}"
 MIN_SIGNS: Final = 0.1
 """Share of signs in base85, whose alphabet has a quarter to a third of them; paths have fewer."""
+_DECIMAL: Final = frozenset(string.digits + " ,;:\n")
+_HEXADECIMAL: Final = frozenset(string.hexdigits)
+MIN_TURNED: Final = 32
+"""Characters of a run that is also tried backwards and through rot13."""
 MIN_ALIGNED: Final = 32
 ALIGNMENTS: Final = 4
 """A run of base64 that begins within a word starts at one of four places."""
@@ -32,23 +39,39 @@ ALIGNMENTS: Final = 4
 
 def bases(text: str) -> Iterator[Envelope]:
     """Yield what runs of encoded bytes in ``text`` say; linear in it."""
-    for match in _HEX.finditer(text):
-        digits = match.group().replace("0x", "").replace("\\x", "").translate(_TO_DIGITS)
-        decoded = readable(bytes.fromhex(digits[: len(digits) & ~1]))
+    return chain.from_iterable(_envelopes(*kind, text) for kind in _KINDS)
+
+
+def base85(text: str) -> Iterator[Envelope]:
+    """Yield what runs of base85 say; its signs look like escapes, so it has to be read before those."""
+    return _envelopes("base85", _BASE85, base85_text, text)
+
+
+def _envelopes(name: str, pattern: Any, decode: Callable[[str], str], text: str) -> Iterator[Envelope]:
+    for match in pattern.finditer(text):
+        run = match.group()
+        decoded, how = decode(run), name
+        if not decoded and name in _TURNED and len(run) >= MIN_TURNED:
+            decoded, how = _turned(name, run, decode)
         if decoded:
-            yield Envelope("hex", decoded, match.start(), match.end())
-    for match in _BASE32.finditer(text):
-        decoded = base32_text(match.group())
+            yield Envelope(how, decoded, match.start(), match.end())
+
+
+def _turned(name: str, run: str, decode: Callable[[str], str]) -> tuple[str, str]:
+    """Return what a run says backwards or through rot13, and the name of it."""
+    for how, again in (("reversed", run[::-1]), ("rot13", codecs.encode(run, "rot13"))):
+        decoded = decode(again)
         if decoded:
-            yield Envelope("base32", decoded, match.start(), match.end())
-    for match in _BASE64.finditer(text):
-        decoded = base64_text(match.group())
-        if decoded:
-            yield Envelope("base64", decoded, match.start(), match.end())
-    for match in _BASE85.finditer(text):
-        decoded = base85_text(match.group())
-        if decoded:
-            yield Envelope("base85", decoded, match.start(), match.end())
+            return decoded, f"{how}+{name}"
+    return "", name
+
+
+def hex_text(run: str) -> str:
+    """Return the text in a run of hexadecimal digits, or ``""`` if there is none."""
+    if " " in run and _DECIMAL.issuperset(run):
+        return ""  # as likely decimal: left to those who try both
+    digits = run.replace("0x", "").replace("\\x", "").translate(_TO_DIGITS)
+    return readable(bytes.fromhex(digits[: len(digits) & ~1])) if _HEXADECIMAL.issuperset(digits) else ""
 
 
 def base64_text(run: str) -> str:
@@ -80,6 +103,10 @@ def base32_text(run: str) -> str:
 def base85_text(run: str) -> str:
     """Return the text in a run of base85 (Adobe's, or RFC 1924's as Python writes it), or ``""``."""
     body = run[2:-2] if run.startswith("<~") and run.endswith("~>") else run
+    return _base85(body) or (_base85(body.strip(_QUOTES)) if body[0] in _QUOTES else "")
+
+
+def _base85(body: str) -> str:
     signs = sum(not c.isalnum() for c in body)
     if signs < MIN_SIGNS * len(body) or "://" in body:
         return ""
@@ -93,3 +120,12 @@ def base85_text(run: str) -> str:
         if decoded:
             return decoded
     return ""
+
+
+_KINDS: Final = (
+    ("hex", _HEX, hex_text),
+    ("base32", _BASE32, base32_text),
+    ("base64", _BASE64, base64_text),
+    ("base85", _BASE85, base85_text),
+)
+_TURNED: Final = frozenset({"hex", "base64"})

@@ -12,8 +12,10 @@ import re2
 
 from bartizan.features.envelope import Envelope
 from bartizan.features.legible import MIN_WORDS, fluent, foreign, readable
+from bartizan.features.meaning import meaningful
 
 MIN_WORDS_IN_NUMBERS: Final = 3
+MIN_MULTIBYTE: Final = 8
 
 _BINARY: Final = re2.compile(r"\b(?:0b)?[01]{7,8}(?:[ ,;\n]{0,3}(?:0b)?[01]{7,8}){4,}\b")
 _NUMBERS: Final = re2.compile(r"\b[0-9]{2,3}(?:[ ,;\n|]{1,3}[0-9]{2,3}){9,}\b")
@@ -92,7 +94,12 @@ def _characters(numbers: list[int]) -> str:
         text = bytes(numbers).decode()
     except UnicodeDecodeError:
         text = bytes(numbers).decode("latin-1")
-    return text if text.isprintable() and (foreign(text) or fluent(text, MIN_WORDS_IN_NUMBERS)) else ""
+    else:
+        # Numbers do not form characters of several bytes by chance.
+        if len(text) + MIN_MULTIBYTE <= len(numbers) and readable(bytes(numbers)):
+            return text
+    plain = all(c.isprintable() or c in "\t\r\n" for c in text)
+    return text if plain and (foreign(text) or meaningful(text, MIN_WORDS_IN_NUMBERS)) else ""
 
 
 def morse(text: str) -> Iterator[Envelope]:
@@ -113,7 +120,7 @@ def _signalled(run: str) -> str:
     if flat.count(None) > len(flat) // 10:
         return ""
     text = " ".join("".join(c or "" for c in word) for word in letters if word)
-    return text if fluent(text, MIN_WORDS_IN_NUMBERS) else ""
+    return text if meaningful(text, MIN_WORDS_IN_NUMBERS) else ""
 
 
 def _letters(run: str) -> str:

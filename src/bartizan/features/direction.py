@@ -42,10 +42,11 @@ def turned(text: str) -> Iterator[Envelope]:
 def flags_as_letters(text: str) -> list[Edit]:
     """Return the edits that read regional indicators as letters, where they are no countries' flags."""
     edits: list[Edit] = []
+    real = True
     for m in _REGIONAL.finditer(text):
         spelt = "".join(chr(ord(c) - 0x1F1E6 + 97) if c >= "\U0001f1e6" else c for c in m.group())
         letters = "".join(c for c in spelt if c.isalpha())
-        pairs = [letters[i : i + 2] for i in range(0, len(letters), 2)]
-        if not _COUNTRIES.issuperset(pairs):
-            edits.append((m.start(), m.end(), spelt))
-    return edits
+        real &= _COUNTRIES.issuperset(letters[i : i + 2] for i in range(0, len(letters), 2))
+        edits.append((m.start(), m.end(), spelt))
+    # Where some are no flags, the others (``to`` is Tonga's) are words as well.
+    return [] if real else edits

@@ -24,7 +24,9 @@ _FOREIGN: Final = frozenset(map(chr, range(0x0370, 0x0590)))
 """Letters of the Greek, Cyrillic and Armenian blocks, where nearly all look-alikes live."""
 _TO_LATIN: Final = str.maketrans(HOMOGLYPHS)
 _LEET: Final = re2.compile(r"\b[a-z]*(?:[a-z][013457@$]|[013457@$][a-z])[a-z0134578@$]*")
-_FROM_LEET: Final = str.maketrans("0134578@$", "oieastbas")
+_LEET_WORD: Final = re2.compile(r"[a-z0134578@$]*[0134578@$][a-z0134578@$]*")
+"""What counts as leet once a passage is written that way: also ``53nd`` and ``15``."""
+FROM_LEET: Final = str.maketrans("0134578@$", "oieastbas")
 _LEET_SIGNS: Final = frozenset("0134578@$")
 
 
@@ -52,25 +54,31 @@ def deleeted(folded: Traced, flags: set[str]) -> Traced:
     found = list(_LEET.finditer(text))
     if len(found) < MIN_LEET_WORDS:
         return folded
-    if len(found) < LEET_SHARE * (text.count(" ") + 1):
-        found = _passages(found, text)
-    if not found:
+    whole = len(found) >= LEET_SHARE * (text.count(" ") + 1)
+    passages = [(0, len(text))] if whole else _passages(found, text)
+    if not passages:
         return folded
     flags.add("leet")
-    edits: list[Edit] = [(m.start(), m.end(), m.group().translate(_FROM_LEET)) for m in found]
+    edits: list[Edit] = [
+        (start + m.start(), start + m.end(), word)
+        for start, end in passages
+        for m in _LEET_WORD.finditer(text[start:end])
+        if not (word := m.group().translate(FROM_LEET)).isdigit()
+        and (word in FUNCTION_WORDS or not m.group().isdigit())
+    ]
     return folded.splice(edits)
 
 
-def _passages(found: list[Any], text: str) -> list[Any]:
-    """Return the leet words that stand close together and become two function words or more."""
-    kept: list[Any] = []
+def _passages(found: list[Any], text: str) -> list[tuple[int, int]]:
+    """Return where leet words stand close together and two or more become function words."""
+    kept: list[tuple[int, int]] = []
     begin = 0
     for i in range(1, len(found) + 1):
         if i < len(found) and found[i].start() - found[i - 1].end() <= LEET_GAP:
             continue
         passage, begin = found[begin:i], i
-        words = text.count(" ", passage[0].start(), passage[-1].end()) + 1
-        known = sum(m.group().translate(_FROM_LEET) in FUNCTION_WORDS for m in passage)
-        if len(passage) >= MIN_LEET_WORDS and len(passage) >= LEET_SHARE * words and known > 1:
-            kept += passage
+        start, end = passage[0].start(), passage[-1].end()
+        known = sum(m.group().translate(FROM_LEET) in FUNCTION_WORDS for m in passage)
+        if len(passage) >= max(MIN_LEET_WORDS, LEET_SHARE * (text.count(" ", start, end) + 1)) and known > 1:
+            kept.append((start, end))
     return kept

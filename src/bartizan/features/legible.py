@@ -10,17 +10,17 @@ from __future__ import annotations
 
 from typing import Final
 
+from bartizan.features.characters import INVISIBLE_SET
+
 MIN_PRINTABLE: Final = 0.95
-MIN_LETTERS: Final = 0.6
-"""Share of letters and spaces in a decoded run; keys and digests have more of everything else."""
 MIN_WORDS: Final = 6
 PLAIN_RATE: Final = 0.06
 READABLE_RATE: Final = 0.18
 """Share of function words below which a text is no running text, and above which it is."""
 SHORT_LETTERS: Final = 0.8
 MIN_PACKED: Final = 24
-"""From this length on, printable ASCII alone is proof enough (chance: 5e-11), whatever the share of
-letters: it may be another envelope, such as percent signs or Morse."""
+"""From this length on, being printable is proof enough (by chance: 5e-11 for ASCII): the text may be
+another envelope, with any share of letters."""
 UTF16_SHARE: Final = 0.4
 """Share of zero bytes from which data is UTF-16, as PowerShell encodes its commands."""
 
@@ -89,13 +89,13 @@ def readable(data: bytes) -> str:
 
 
 def _checked(text: str) -> str:
-    plain = sum(map(str.isprintable, text)) + text.count("\n") + text.count("\t") + text.count("\r")
-    if not text or plain < MIN_PRINTABLE * len(text):
+    hidden = 0 if text.isascii() else sum(c in INVISIBLE_SET for c in text)
+    blank = text.count("\n") + text.count("\t") + text.count("\r")
+    size = len(text) - hidden
+    if not text or sum(map(str.isprintable, text)) + blank < MIN_PRINTABLE * size:
         return ""
-    letters = sum(map(str.isalpha, text)) + text.count(" ")
-    if len(text) >= MIN_PACKED:
-        proven = plain == len(text) and text.isascii()
-        return text if proven or letters >= MIN_LETTERS * len(text) else ""
+    if size >= MIN_PACKED or hidden >= MIN_PACKED:
+        return text
     # Identifiers decode to short text by chance; so it must be nothing but words.
-    letters += sum(map(str.isdigit, text))
-    return text if letters >= SHORT_LETTERS * len(text) and (text.isascii() or foreign(text)) else ""
+    letters = sum(map(str.isalnum, text)) + text.count(" ")
+    return text if letters >= SHORT_LETTERS * size and (text.isascii() or foreign(text)) else ""

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Final
 
-from bartizan.features.bases import bases
+from bartizan.features.bases import base85, bases
 from bartizan.features.characters import INVISIBLE_SET, Memo, inked, lowered
 from bartizan.features.ciphers import ciphers
 from bartizan.features.codes import morse, numeric
@@ -41,12 +41,8 @@ def opened(read: Traced, flags: set[str]) -> tuple[Traced, list[Found]]:
         read: The text as it was written.
         flags: Receives the names of what had to be undone.
     """
-    found = [
-        (e.name, e.text, read.source_span(e.start, e.end))
-        for e in chain(unseen(read.text), turned(read.text))
-    ]
-    flags.update(name for name, _, _ in found)
-    plain, fired = _plain(read, flags)
+    found: list[Found] = []
+    plain, fired = _plain(read, flags, found)
     encoded = _taken(_encoded(plain.text, fired))
     found += _placed(encoded, plain)
     flags.update(e.name for e in encoded)
@@ -93,16 +89,22 @@ def _cuts(envelopes: list[Envelope]) -> list[Edit]:
     return edits
 
 
-def _plain(read: Traced, flags: set[str]) -> tuple[Traced, frozenset[int]]:
+def _plain(read: Traced, flags: set[str], found: list[Found]) -> tuple[Traced, frozenset[int]]:
     """Return the text in plain characters, each spelt as itself, case kept, and its triggers."""
-    traced = _characters(read, flags)
+    traced = _characters(read, flags, found)
     fired = triggers(traced.text)
     for _ in range(MAX_ROUNDS):
-        edits = spellings(traced.text) if Trigger.ESCAPES in fired else []
+        if Trigger.ESCAPES not in fired:
+            break
+        early = _taken(base85(traced.text))
+        found += _placed(early, traced)
+        flags.update(e.name for e in early)
+        traced = traced.splice(_cuts(early))
+        edits = spellings(traced.text)
         if not edits:
             break
         flags.add("escaped")
-        traced = _characters(traced.splice(edits), flags)
+        traced = _characters(traced.splice(edits), flags, found)
         fired = triggers(traced.text)
     edits = unspaced(traced.text) if Trigger.LETTERS in fired else []
     if edits:
@@ -112,9 +114,13 @@ def _plain(read: Traced, flags: set[str]) -> tuple[Traced, frozenset[int]]:
     return traced.splice(unwrapped(traced.text)), fired
 
 
-def _characters(traced: Traced, flags: set[str]) -> Traced:
+def _characters(traced: Traced, flags: set[str], found: list[Found]) -> Traced:
+    """Return the text in plain characters, and add to ``found`` what the invisible ones say."""
     if traced.text.isascii():
         return traced
+    unread = _taken(chain(unseen(traced.text), turned(traced.text)))
+    found += _placed(unread, traced)
+    flags.update(e.name for e in unread)
     if not INVISIBLE_SET.isdisjoint(traced.text):
         flags.add("invisible")
     if any("\U0001f1e6" <= c <= "\U0001f1ff" for c in set(traced.text)):

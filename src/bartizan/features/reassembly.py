@@ -15,6 +15,7 @@ import re2
 
 from bartizan.features.envelope import Envelope
 from bartizan.features.legible import fluent
+from bartizan.features.meaning import sentence
 
 MIN_SENTENCE: Final = 5
 MAX_PIECE: Final = 24
@@ -127,7 +128,7 @@ def _sentence(pieces: list[str]) -> str:
     if len(pieces) < 2 or sum(map(len, pieces)) > MAX_PIECE * len(pieces):
         return ""
     for said in ("".join(pieces), " ".join(pieces)):
-        if fluent(said, MIN_SENTENCE):
+        if sentence(said, MIN_SENTENCE):
             return said
     return ""
 

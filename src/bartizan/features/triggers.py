@@ -34,7 +34,7 @@ class Trigger(IntEnum):
 
 _PATTERNS: Final = {
     Trigger.RUN: r"[!-~]{16}",
-    Trigger.NUMBERS: r"(?:(?:0x|\\x|0b)?[0-9a-fA-F]{1,3}[ :,;|/.\-\n]{1,3}){6}|[01]{7}[ ,;\n]",
+    Trigger.NUMBERS: r"(?:(?:0x|\\x|0b)?[0-9a-fA-F]{1,3}[ :,;|/.\-\n]{1,3}){6}|[01]{7}[ ,;\n]|[01]{32}",
     Trigger.CALLS: r"(?i)ch(?:a?r|arcode)\$?\(",
     Trigger.LETTERS: r"(?:^|[^A-Za-z0-9\x{c0}-\x{10ffff}])[A-Za-z0-9\x{c0}-\x{52f}][^A-Za-z0-9]{1,7}"
     r"[A-Za-z0-9\x{c0}-\x{52f}][^A-Za-z0-9]{1,7}[A-Za-z0-9\x{c0}-\x{52f}](?:[^A-Za-z0-9\x{c0}-\x{10ffff}]|$)",

@@ -12,7 +12,7 @@ from bartizan.features.traced import Edit
 MIN_VOWELS: Final = 0.15
 MIN_LETTERS: Final = 5
 MIN_LISTED: Final = 10
-"""Letters between commas, bars or line ends: fewer are a list of letters."""
+"""Letters between commas, colons or line ends: fewer are a list of letters."""
 
 # One range instead of three scripts keeps the automata small; accents are gone by now.
 _RANGE: Final = r"A-Za-z\x{c0}-\x{52f}"
@@ -20,13 +20,12 @@ _LETTER: Final = f"[{_RANGE}]"
 # RE2's word boundary knows ASCII only, so what frames a run is spelt out and not part of group 1.
 _BEFORE: Final = r"(?:^|[^A-Za-z0-9\x{c0}-\x{10ffff}])"
 _AFTER: Final = r"(?:[^A-Za-z0-9\x{c0}-\x{10ffff}]|$)"
-_SPACED: Final = re2.compile(
-    rf"{_BEFORE}((?:[{_RANGE}0-9][ .\-*\x{{b7}}\x{{2022}}|/~_] {{0,6}}){{5,}}{_LETTER}){_AFTER}"
-)
-_LISTED: Final = re2.compile(
-    rf"{_BEFORE}((?:{_LETTER}(?:[,;:+|/\n]|, |\r\n)[ \n]{{0,3}}){{9,}}{_LETTER}){_AFTER}"
-)
-_WIDE: Final = re2.compile(r" {2,}")
+_SEPARATOR: Final = r"[.\-*\x{b7}\x{2022}|/~_]"
+_APART: Final = rf"(?: {{1,7}}|{_SEPARATOR} {{0,6}}|{_SEPARATOR} {_SEPARATOR})"
+_SPACED: Final = re2.compile(rf"{_BEFORE}((?:[{_RANGE}0-9]{_APART}){{5,}}{_LETTER}){_AFTER}")
+_LISTING_GAP: Final = r"(?:[,;:+|/\n]| {2}|, |\r\n)[ \n]{0,3}"
+_LISTED: Final = re2.compile(rf"{_BEFORE}((?:{_LETTER}{_LISTING_GAP}){{9,}}{_LETTER}){_AFTER}")
+_WIDE: Final = re2.compile(rf" {{2,}}|{_SEPARATOR} {_SEPARATOR}")
 _WIDE_LIST: Final = re2.compile(r" {2,}|\n{2,}|,{2,}")
 _SEPARATORS: Final = dict.fromkeys(map(ord, " .-*\u00b7\u2022\u2026|/~_"))
 _LISTING: Final = dict.fromkeys(map(ord, " ,;:+|/\r\n"))
