@@ -16,6 +16,7 @@ VERBS = {
     "serve": "run the gateway and the admin plane",
     "check": "judge JSON lines, rows or text in batch",
     "calibrate": "learn what is usual from benign data, and say which false-alarm rate it certifies",
+    "replay": "say what another policy, rate, calibration or detectors would change in recorded traffic",
     "watch": "run the monitors over a recorded stream: what changed, since when, who, attack or drift",
     "baseline": "sign, promote or roll back what a stream is held against",
     "explain": "say why a recorded exchange was judged as it was",

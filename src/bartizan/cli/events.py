@@ -47,9 +47,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--session", help="only this session's")
     parser.add_argument("--detector", help="only exchanges with a finding of this detector")
     parser.add_argument(
-        "--since", type=_moment, metavar="WHEN", help="a time (ISO 8601) or an age: 90s 30m 2h 7d"
+        "--since", type=moment, metavar="WHEN", help="a time (ISO 8601) or an age: 90s 30m 2h 7d"
     )
-    parser.add_argument("--until", type=_moment, metavar="WHEN", help="the same")
+    parser.add_argument("--until", type=moment, metavar="WHEN", help="the same")
     parser.add_argument(
         "--before", type=int, metavar="INDEX", help="only ledger indices below this: the next page"
     )
@@ -57,7 +57,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cause", type=Cause, choices=list(Cause), metavar="CAUSE", help="only alarms taken for this"
     )
-    parser.add_argument("--limit", type=_count, default=50, help="default: %(default)s")
+    parser.add_argument("--limit", type=count, default=50, help="default: %(default)s")
     parser.add_argument("--follow", action="store_true", help="go on with what is recorded from now on")
     parser.add_argument("--json", action="store_true", help="JSON lines for machines, oldest first")
 
@@ -140,22 +140,22 @@ def _cells(event: Event) -> list[Text]:
     return [
         Text(when),
         Text(effect, style=_STYLES[event.effect]),
-        _visible(event.system),
-        _visible(event.principal),
+        visible(event.system),
+        visible(event.principal),
         Text("-" if event.p_value is None else f"{event.p_value:.2g}"),
-        _visible(detectors.strip() or "-"),
+        visible(detectors.strip() or "-"),
         Text(str(event.status)),
-        _visible(event.id),
+        visible(event.id),
     ]
 
 
-def _visible(text: str) -> Text:
+def visible(text: str) -> Text:
     """Return text that can't steer a terminal: clients choose some of these values."""
     cut = text if len(text) <= CELL_CHARACTERS else text[: CELL_CHARACTERS - 1] + "…"
     return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in cut))
 
 
-def _moment(text: str) -> float:
+def moment(text: str) -> float:
     """Read an age or a time, as seconds since the epoch. A time without a zone is UTC."""
     now = datetime.now(UTC)
     try:
@@ -167,7 +167,8 @@ def _moment(text: str) -> float:
     return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
 
 
-def _count(text: str) -> int:
+def count(text: str) -> int:
+    """Read a number of things, at least one."""
     value = int(text)
     if value < 1:
         raise argparse.ArgumentTypeError("at least 1")

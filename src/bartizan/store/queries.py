@@ -86,6 +86,32 @@ class Queries:
         with self._connection() as connection:
             return [decode_record(bytes(body)) for body in connection.execute(statement).scalars()]
 
+    def walk(self, query: EventQuery) -> Iterator[Record]:
+        """Yield whole records oldest first, a page at a time: the newest ``query.limit`` of them."""
+        where, position = _condition(query), exchanges.c.position
+        first = select(position).where(where).order_by(position.desc()).offset(query.limit - 1).limit(1)
+        with self._connection() as connection:
+            last = (connection.execute(first).scalar() or 0) - 1
+        while True:
+            page = (
+                select(position, exchanges.c.body)
+                .where(where, position > last)
+                .order_by(position)
+                .limit(FETCH_ROWS)
+            )
+            with self._connection() as connection:
+                rows = connection.execute(page).all()
+            if not rows:
+                return
+            for last, body in rows:  # noqa: B007 - the next page begins after the last one
+                yield decode_record(bytes(body))
+
+    def count(self, query: EventQuery) -> int:
+        """Return how many exchanges there are, its limit aside."""
+        statement = select(func.count()).select_from(exchanges).where(_condition(query))
+        with self._connection() as connection:
+            return int(connection.execute(statement).scalar_one())
+
     def alarms(
         self,
         system: str | None,

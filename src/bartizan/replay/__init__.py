@@ -1,0 +1,1 @@
+"""What another policy, level or set of detectors would have decided about recorded traffic."""
