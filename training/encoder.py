@@ -30,6 +30,8 @@ PEAK = 2e-4
 WARM_UP = 0.06
 MARKS = ((0.6, 0.8, 1.0), (1.0,))
 """Shares of the time at which a first and a last stage are measured; the best is kept."""
+HARD = ("own/adversarial-benign", "own/hard-negatives", "gpteacher/roleplay")
+"""Benign sources of which the last stage sees more: what looks like an attack and is none."""
 HIDDEN = 384
 
 
@@ -89,7 +91,9 @@ def fit(work: Path, minutes: float, begin: Path | None, *, only_written: bool) -
     used = [e for e in made if not is_held_out(e)]
     if only_written:
         mine = [e for e in used if e.source == "written"]
-        used = mine + r.sample(used, min(len(used), len(mine)))
+        hard = [e for e in used if e.source in HARD or e.source.endswith("/encoded")]
+        half = len(mine) // 2
+        used = mine + r.sample(hard, min(len(hard), half)) + r.sample(used, min(len(used), half))
     found = [w for e in used for w in windows(pieces, e, r, 2)]
     print(
         f"{len(made)} examples, {len(found)} windows, mean {np.mean([len(w.ids) for w in found]):.0f} pieces",

@@ -64,11 +64,11 @@ def windows(tokenizer: Tokenizer, e: Example, r: random.Random, most: int) -> li
     texts = [(read.body.text, span)]
     if read.views and e.span is None:
         # What an envelope says may be an attack; that something was enveloped never is.
-        texts = [(v.text, None) for v in read.views]
+        texts = [*(texts if not e.label else ()), *((v.text, None) for v in read.views)]
     found = []
     for text, where in texts:
         coded = tokenizer.encode(text[:12_000], add_special_tokens=False)
-        for start in starts(len(coded.ids)):
+        for start in starts(len(coded.ids)) if coded.ids else ():
             end = start + WINDOW
             if where is not None and not _covers(coded.offsets[start:end], where):
                 continue

@@ -88,7 +88,9 @@ def peers(folder: Path) -> dict[str, onnxruntime.InferenceSession]:
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     return {
-        name: onnxruntime.InferenceSession(folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"])
+        name: onnxruntime.InferenceSession(
+            folder / f"{name}.onnx", options, providers=["CPUExecutionProvider"]
+        )
         for name in ("base", "xsmall")
     }
 
@@ -141,7 +143,9 @@ def mix(sessions: dict, rounds: int) -> dict:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("shapes", type=Path)
     parser.add_argument("--json", action="store_true")
     parser.add_argument("--rounds", type=int, default=60)
@@ -151,7 +155,9 @@ def main() -> None:
     if arguments.json:
         print(json.dumps({"sizes": sizes, "mix": mixed}))
         return
-    print("| word pieces | what | mean ms | p50 | p99 | base is slower | xsmall is slower |\n|---|---|---|---|---|---|---|")
+    print(
+        "| word pieces | what | mean ms | p50 | p99 | base is slower | xsmall is slower |\n|---|---|---|---|---|---|---|"
+    )
     for size, rows in {**sizes, "mix": mixed}.items():
         for name, values in rows.items():
             ratios = " | ".join(f"{rows[p][0] / values[0]:.1f}x" for p in ("base", "xsmall"))
