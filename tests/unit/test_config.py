@@ -33,6 +33,9 @@ def test_defaults_are_safe(tmp_path):
         ({"systems": [SYSTEM | {"passthrough": ["/v1/../admin"]}]}, "passthrough"),
         ({"limits": {"body_bytes": -1}}, "limits.body_bytes"),
         ({"systems": [SYSTEM | {"fingerprint": {"model": "m"}}]}, "kind predict have a fingerprint"),
+        ({"systems": [SYSTEM | {"kind": "predict", "turns": {"watch": False}}]}, "kind chat have turns"),
+        ({"systems": [SYSTEM | {"turns": {"session_rate": 0}}]}, "turns.session_rate"),
+        ({"systems": [SYSTEM | {"containment": {"attack": "degrade"}}]}, "no digits"),
         ({"version": 2}, "version"),
     ],
 )

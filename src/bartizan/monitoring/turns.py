@@ -208,7 +208,12 @@ class TurnWatch:
                 )
             if odd:
                 self._accounts.protect(name)
-        signals += self._session(turn, name, payoffs, odd=odd)
+        talk = self._talk(turn, name)
+        signals += self._session(turn, talk, name, payoffs, odd=odd)
+        if talk.told:  # it has been said: what it sent, and goes on to send, is no news of its principal
+            if signals and signals[-1].kind is Kind.SESSION:
+                account.evidence = Restarted()
+            payoffs = tuple(min(1.0, e) for e in payoffs)
         signals += self._principal(turn, account, payoffs, odd=odd)
         return [self._together(account, signal) for signal in signals]
 
@@ -242,23 +247,25 @@ class TurnWatch:
         for talks, other in zip(kept.talks, (self._talks.common, self._talks.protected), strict=True):
             other.update(talks)
 
-    def _session(
-        self, turn: Turn, principal: str, payoffs: tuple[float, ...], *, odd: bool
-    ) -> list[TurnSignal]:
-        name = f"{len(principal)}:{principal}{turn.session[:MAX_NAME]}"
+    def _talk(self, turn: Turn, principal: str) -> Talk:
+        """Return the session that a turn belongs to."""
+        name = _talk_name(principal, turn.session)
         talk = self._talks.get(name)
-        if talk is None or turn.time - talk.last > IDLE_SECONDS or talk.evidence.steps >= MAX_SESSION_TURNS:
-            fresh = Talk(turn.time, turn.time, AnyStart())
-            if talk is None:
-                self._talks.put(name, fresh)
-                talk = fresh
-            else:
-                talk.began, talk.evidence, talk.odd, talk.told = fresh.began, fresh.evidence, 0, False
+        if talk is None:
+            talk = Talk(turn.time, turn.time, AnyStart())
+            self._talks.put(name, talk)
+        elif turn.time - talk.last > IDLE_SECONDS or talk.evidence.steps >= MAX_SESSION_TURNS:
+            talk.began, talk.evidence, talk.odd, talk.told = turn.time, AnyStart(), 0, False
         talk.last = max(talk.last, turn.time)
+        return talk
+
+    def _session(
+        self, turn: Turn, talk: Talk, principal: str, payoffs: tuple[float, ...], *, odd: bool
+    ) -> list[TurnSignal]:
         talk.odd += odd
         value = talk.evidence.step(payoffs)
         if value >= self._suspect:
-            self._talks.protect(name)
+            self._talks.protect(_talk_name(principal, turn.session))
         if talk.told or value < 1 / self.rates.session:
             return []
         talk.told = True
@@ -284,3 +291,7 @@ class TurnWatch:
             if kind is not signal.kind and now - when <= TOGETHER_S
         )
         return replace(signal, also=also)
+
+
+def _talk_name(principal: str, session: str) -> str:
+    return f"{len(principal)}:{principal}{session[:MAX_NAME]}"

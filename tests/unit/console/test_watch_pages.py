@@ -15,8 +15,11 @@ from tests.unit.console.conftest import (
 from tests.unit.console.test_pages import Page
 
 from bartizan.alarms import Cause
+from bartizan.console.alarms import contained_views
 from bartizan.console.routes import routes
 from bartizan.gateway.admin import build_admin
+from bartizan.gateway.status import ContainedStatus, WatchStatus
+from bartizan.policy.containment import session_of
 
 
 def text(client, path: str) -> str:
@@ -195,6 +198,19 @@ def test_everybody_held_is_shown_and_can_be_let_go(client):
     shown = text(client, "/console/alarms")
     assert "everybody fraud all queries are held" in shown
     assert "let go by hand" in shown
+
+
+def test_a_contained_session_is_shown_with_its_principal():
+    from dataclasses import replace
+
+    status = sample_status()
+    name = session_of("key-9", "s-1")
+    entry = ContainedStatus(name, "hold", "hold", "attack", "al-1", NOW, NOW, NOW + 60)
+    systems = [replace(status.systems[0], watch=WatchStatus(contained=(entry,)))]
+    (view,) = contained_views(systems, "key-9")
+    assert view.link == "/console/principals/key-9"
+    assert view.action.startswith("/api/v1/principals/key-9%20%E2%80%BA%20s-1/release?")
+    assert contained_views(systems, "key") == ()
 
 
 def test_who_is_only_recorded_is_told_from_who_is_contained(store):
