@@ -63,7 +63,8 @@ def lines() -> tuple[list[Line], dict[str, list[str]]]:
             try:
                 r = json.loads(raw)
                 if "pool" in r:
-                    pools[r["pool"]] = list(r["values"])
+                    # A file's own pool comes first: two files may mean different things by a name.
+                    pools[f"{path.stem}/{r['pool']}"] = pools[r["pool"]] = list(r["values"])
                 else:
                     name = f"written-{path.stem}-{number:04}"
                     found.append(Line(name, r["text"], r["channel"], int(r["label"]), r["family"], r["lang"]))
@@ -76,7 +77,9 @@ def filled(r: random.Random, copies: int) -> Iterator[tuple[Line, str, tuple[int
     """Yield every written line up to ``copies`` times, with fresh entities, and its attack's span."""
     found, pools = lines()
     for line in found:
-        texts = {fill(r, line.text, pools) for _ in range(copies)}
+        own = f"{line.number.removeprefix('written-').rpartition('-')[0]}/"
+        mine = pools | {k.removeprefix(own): v for k, v in pools.items() if k.startswith(own)}
+        texts = {fill(r, line.text, mine) for _ in range(copies)}
         for text in sorted(texts):
             plain = text.translate(_BRACES)
             start, end = plain.find(OPEN), plain.find(CLOSE)
