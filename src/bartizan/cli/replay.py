@@ -16,7 +16,7 @@ from bartizan.cli.events import count, moment
 from bartizan.cli.lines import judged, read, total
 from bartizan.cli.replay_show import Show, ShowJson, ShowText
 from bartizan.config import Config, System, from_mapping, load
-from bartizan.errors import BartizanError, ConfigError
+from bartizan.errors import BartizanError, ConfigError, LedgerError
 from bartizan.guard import Guard
 from bartizan.replay.outcome import Compared
 from bartizan.replay.recommend import EXIT_CODES, recommend
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace) -> int:
     if candidate.system.kind != system.kind:
         raise ConfigError(f"the candidate is of kind {candidate.system.kind}, {system.name} is not")
     tally = Tally(candidate, _attacks(args.attacks))
-    show: Show = ShowJson() if args.json else ShowText(Console(highlight=False, soft_wrap=True))
+    show: Show = ShowJson() if args.json else ShowText()
     if args.file is None:
         found = _records(config, args, base, candidate)
     else:
@@ -110,12 +110,16 @@ def _configured(args: argparse.Namespace) -> tuple[Config, System]:
 def _records(
     config: Config, args: argparse.Namespace, base: Side, candidate: Side
 ) -> Iterator[Compared | None]:
-    reader = open_reader(config.store.path, config.store.database_url)
     query = EventQuery(system=base.system.name, since=args.since, until=args.until, limit=args.limit)
+    try:
+        reader = open_reader(config.store.path, config.store.database_url)
+        records = reader.count(query)
+    except LedgerError as error:  # here exit code 1 says something else
+        raise ConfigError(error.message, hint=error.hint) from error
     replay = Replay(base, candidate)
     try:
         with _progress() as progress:
-            task = progress.add_task("replaying", total=min(args.limit, reader.count(query)))
+            task = progress.add_task("replaying", total=min(args.limit, records))
             for record in reader.walk(query):
                 yield replay.compare(record)
                 progress.advance(task)

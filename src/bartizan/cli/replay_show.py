@@ -94,9 +94,9 @@ class ShowJson:
 class ShowText:
     """A line for each change, then tables."""
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self) -> None:
         self.failed = False
-        self._console = console
+        self._console = Console(highlight=False, soft_wrap=True)
         self._untold = 0
 
     def exchange(self, compared: Compared) -> None:
@@ -118,10 +118,10 @@ class ShowText:
         """Print the tables and the advice."""
         if self._untold > UNTOLD_SHOWN:
             self._console.print(f"… and {self._untold - UNTOLD_SHOWN:,} more that can't be told (--json)")
-        width = max(self._console.width, LEAST_COLUMNS)
+        wide = Console(highlight=False, width=max(self._console.width, LEAST_COLUMNS))
         for grid in (_changes(summary), _cells(summary)):
-            self._console.print(grid, width=width)
-            self._console.print()
+            wide.print(grid)
+            wide.print()
         for note in notes(summary):
             self._console.print(Text(note))
         style = _ADVICE.get(advice.advice, "bold green")

@@ -51,7 +51,8 @@ class Recommendation:
 def recommend(summary: Summary, mode: Mode) -> Recommendation:
     """Return the advice that the counts support.
 
-    Alarms are held against the certified rate. ``refuse`` where some cell's alarms, or what is
+    ``no change`` where every decision is told and is as before. Otherwise alarms are held against
+    the certified rate: ``refuse`` where some cell's alarms, or what is
     stopped because it could not be judged, are more than promised, at 95% confidence over all
     cells and whatever the unknown decisions are. ``promote`` where the alarms of all cells
     together, every unknown decision counted as an alarm, are shown to be below
@@ -63,10 +64,11 @@ def recommend(summary: Summary, mode: Mode) -> Recommendation:
     if not summary.replayed:
         return Recommendation(Advice.NOT_YET, "nothing was judged in what was replayed")
     over = _exceeded(summary)
+    if not summary.kinds and not summary.unknown:
+        said = f"all {summary.replayed:,} exchanges are decided as before"
+        return Recommendation(Advice.UNCHANGED, said if over is None else f"{said}; but {over}")
     if over is not None:
         return Recommendation(Advice.REFUSE, over)
-    if not summary.kinds and not summary.unknown:
-        return Recommendation(Advice.UNCHANGED, f"all {summary.replayed:,} exchanges are decided as before")
     short = _unshown(summary)
     if short is not None:
         return Recommendation(Advice.NOT_YET, short)
