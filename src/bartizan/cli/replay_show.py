@@ -118,6 +118,7 @@ class ShowText:
         """Print the tables and the advice."""
         if self._untold > UNTOLD_SHOWN:
             self._console.print(f"… and {self._untold - UNTOLD_SHOWN:,} more that can't be told (--json)")
+        self._console.print()
         wide = Console(highlight=False, width=max(self._console.width, LEAST_COLUMNS))
         for grid in (_changes(summary), _cells(summary)):
             wide.print(grid)

@@ -10,7 +10,6 @@ from typing import Any
 from bartizan.replay.outcome import Compared, Kind
 from bartizan.replay.side import Side
 from bartizan.stats.intervals import clopper_pearson
-from bartizan.types import Effect
 
 DISRUPTIVE = frozenset({"fault", "unjudged"})
 """Rules that stop exchanges whatever their scores are."""
@@ -131,7 +130,7 @@ class Tally:
         self._replayed += 1
         self._rescored += compared.rescored
         self._assumed += compared.assumed
-        self._older += 0 < compared.time < self.side.table.created
+        self._older += 0 < compared.time < _learnt(self.side)
         if compared.after is None:
             self._unknown[compared.why] += 1
         elif (kind := compared.kind) is not None:
@@ -180,7 +179,7 @@ class Tally:
         )
 
 
-def stops(compared: Compared) -> bool:
-    """Whether the candidate stops or changes something that passed before."""
-    after = compared.after
-    return after is not None and after.effect > Effect.ALLOW and compared.kind is not None
+def _learnt(side: Side) -> float:
+    """Return when a calibration was learnt; one that is shipped was not, from your traffic."""
+    own = any(cell.source != "generic" for cell in side.table.cells.values())
+    return side.table.created if own else 0.0
