@@ -29,11 +29,14 @@ bench: setup  ## timings against peers in the same run, and detection figures
 	$(BIN)/python -m benchmarks.detection $(ARGS)
 	$(BIN)/python -m benchmarks.monitoring $(ARGS)
 
+# Every extra but `classifier`: PyTorch would be most of the download, and no test needs it.
+LOCKED := demo dev parquet test training
+
 lock:  ## renew requirements.lock; no address of a package index is written
 	$(PYTHON) -m venv .venv-lock
 	.venv-lock/bin/pip install --quiet pip-tools
 	.venv-lock/bin/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-emit-index-url \
-	  --no-emit-find-links --no-emit-trusted-host --no-header --all-extras --output-file requirements.lock pyproject.toml
+	  --no-emit-find-links --no-emit-trusted-host --no-header $(LOCKED:%=--extra %) --output-file requirements.lock pyproject.toml
 	rm -rf .venv-lock
 
 clean:

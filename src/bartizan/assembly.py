@@ -166,6 +166,8 @@ def _unfed(spec: DetectorSpec, system: System) -> str:
         return "extra_calls: true"
     if spec.needs_embedding and system.embedding_output is None:
         return "embedding_output"
+    if missing := [o for o in spec.needs_options if o not in system.options.get(spec.name, {})]:
+        return f"options.{spec.name}.{missing[0]}"
     return ""
 
 

@@ -212,6 +212,7 @@ class DetectorSpec(Value, frozen=True, gc=False):
         by_choice: True where it is on only if calibration measured that it helps, or the
             operator lists it.
         limit_chars: Text beyond this many characters is sampled, not read whole; 0: no limit.
+        needs_options: Names of the options without which it can't score.
         effect: What its findings ask for unless the policy says otherwise.
         taxonomy: Ids with their edition, such as ``OWASP LLM01:2026`` or ``AML.T0051.000``.
         maturity: ``sandbox``, ``incubating`` or ``stable``.
@@ -232,6 +233,7 @@ class DetectorSpec(Value, frozen=True, gc=False):
     needs_embedding: bool = False
     by_choice: bool = False
     limit_chars: int = 0
+    needs_options: tuple[str, ...] = ()
     effect: Effect = Effect.BLOCK
     taxonomy: tuple[str, ...] = ()
     maturity: str = "incubating"

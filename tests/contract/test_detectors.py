@@ -1,6 +1,7 @@
 """The contract over every registered detector, and over wrong ones that it must catch."""
 
 import random
+from pathlib import Path
 
 import detector_contract as contract
 import pytest
@@ -8,13 +9,22 @@ import pytest
 from bartizan import registry
 from bartizan.types import DetectorSpec, Evidence, Origin, PartKind, Scores, Step
 
+OPTIONS = {
+    "text.classifier": {
+        "path": str(Path(__file__).parents[1] / "fixtures" / "classifier"),
+        "window": 32,
+        "stride": 24,
+        "max_windows": 4096,
+    }
+}
+
 
 @pytest.mark.parametrize("check", contract.CHECKS, ids=lambda c: c.__name__)
 @pytest.mark.parametrize(
     "name", [n for n in registry.names(registry.DETECTORS) if not n.startswith(registry.SEQUENCE)]
 )
 def test_shipped_detectors_keep_the_contract(name, check):
-    check(lambda: registry.detector(name))
+    check(lambda: registry.detector(name, OPTIONS.get(name)))
 
 
 class Right:

@@ -47,15 +47,15 @@ class Window:
     end: int
 
 
-def starts(size: int) -> list[int]:
+def starts(size: int, window: int = WINDOW, stride: int = STRIDE) -> list[int]:
     """Return where the windows of ``size`` word pieces begin; together they cover all of them.
 
     >>> starts(200)
     [0, 74]
     """
-    if size <= WINDOW:
+    if size <= window:
         return [0]
-    return [*range(0, size - WINDOW, STRIDE), size - WINDOW]
+    return [*range(0, size - window, stride), size - window]
 
 
 class Encoder:
