@@ -26,8 +26,8 @@ _TO_STANDARD: Final = str.maketrans({"-": "+", "_": "/", "\r": None, "\n": None,
 _ADOBE: Final = frozenset(map(chr, range(33, 118))) | set("z \t\n\r")
 _RFC1924: Final = frozenset(string.ascii_letters + string.digits + "!#$%&()*+-;<=>?@^_`{|}~")
 _QUOTES: Final = "\"'`([{,;.)]}"
-MIN_SIGNS: Final = 0.1
-"""Share of signs in base85, whose alphabet has a quarter to a third of them; paths have fewer."""
+_ALPHABETS: Final = ((0.1, _ADOBE, base64.a85decode), (0.02, _RFC1924, base64.b85decode))
+"""Least share of signs. Paths and addresses have signs as well, but not those of RFC 1924."""
 _DECIMAL: Final = frozenset(string.digits + " ,;:\n")
 _HEXADECIMAL: Final = frozenset(string.hexdigits)
 MIN_TURNED: Final = 32
@@ -108,10 +108,10 @@ def base85_text(run: str) -> str:
 
 def _base85(body: str) -> str:
     signs = sum(not c.isalnum() for c in body)
-    if signs < MIN_SIGNS * len(body) or "://" in body:
+    if "://" in body:
         return ""
-    for alphabet, decode in ((_ADOBE, base64.a85decode), (_RFC1924, base64.b85decode)):
-        if not alphabet.issuperset(body):
+    for least, alphabet, decode in _ALPHABETS:
+        if signs < least * len(body) or not alphabet.issuperset(body):
             continue
         try:
             decoded = readable(decode(body))

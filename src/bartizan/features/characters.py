@@ -68,6 +68,10 @@ REGIONAL: Final = "\U0001f1e6-\U0001f1ff"
 _COMBINING: Final = range(0x0300, 0x0370)
 
 
+MAX_EXPANSION: Final = 4
+"""A character that stands for more is left as it is: U+FDFA stands for 18, a whole blessing."""
+
+
 def _ranges(body: str) -> frozenset[str]:
     out: list[str] = []
     i = 0
@@ -96,6 +100,8 @@ def inked(char: str) -> str:
     if char in LETTERLIKE:
         return LETTERLIKE[char]
     folded = unicodedata.normalize("NFKC", char)
+    if len(folded) > MAX_EXPANSION:
+        return char
     apart = unicodedata.normalize("NFKD", folded)
     if apart[:1].isascii() and len(apart) > 1:
         folded = "".join(c for c in apart if ord(c) not in _COMBINING)

@@ -50,7 +50,7 @@ def _reversed(text: str) -> str:
 
 
 def _reversed_words(text: str) -> str:
-    return " ".join(word[::-1] for word in text.split(" "))
+    return " ".join(word[::-1] for word in text.split())
 
 
 _DECODERS: Final[dict[str, Callable[[str], str]]] = {
@@ -84,6 +84,7 @@ def _words(name: str) -> Collection[str]:
 
 _SHORT_WORDS: Final = "to of is in it me my by we be as at an do if or"
 _SHORT_ENGLISH: Final = frozenset(_SHORT_WORDS.split())
+_PLAIN_WORDS: Final = frozenset(w for w in FUNCTION_WORDS if len(w) > 2 or w in _SHORT_ENGLISH)
 _TABLE: Final = _table()
 
 
@@ -164,7 +165,7 @@ def _plain(name: str, words: list[str], start: int, end: int) -> int:
 
 def _is_plain(name: str, word: str) -> bool:
     """Return whether a word is language as it stands; two letters may be so by chance."""
-    return word in FUNCTION_WORDS and len(word) > 1 and word not in _AMBIGUOUS[name]
+    return word in _PLAIN_WORDS and word not in _AMBIGUOUS[name]
 
 
 _AMBIGUOUS: Final = {

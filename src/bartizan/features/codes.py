@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import re2
 
+from bartizan.features.characters import INVISIBLE_SET
 from bartizan.features.envelope import Envelope
 from bartizan.features.legible import MIN_WORDS, fluent, foreign, readable
 from bartizan.features.meaning import meaningful
@@ -31,7 +32,7 @@ _SIGNALS: Final = (
     "-.-- --.. ----- .---- ..--- ...-- ....- ..... -.... --... ---.. ----. .-.-.- --..-- ..--.. -.-.-- "
     "-....- -..-. .----. -.--. -.--.- .-..-. ---... -.-.-. -...- .--.-. ..--.-"
 )
-_MORSE_CODE: Final = dict(
+MORSE_CODE: Final = dict(
     zip(_SIGNALS.split(), "abcdefghijklmnopqrstuvwxyz0123456789.,?!-/'()\":;=@_", strict=True)
 )
 
@@ -76,15 +77,22 @@ def _long(bits: str) -> str:
 
 
 def _numbers(run: str) -> tuple[str, str] | None:
+    """Return the base that makes a sentence of the numbers, else one that makes an envelope of them."""
     groups = run.replace(",", " ").replace(";", " ").replace("|", " ").split()
-    for name, base in (("decimal", 10), ("octal", 8), ("hex", 16)):
-        try:
-            text = _characters([int(g, base) for g in groups])
-        except ValueError:
-            continue
-        if text:
-            return name, text
-    return None
+    even = all(len(g) == 3 for g in groups)
+    bases = (("octal", 8), ("decimal", 10), ("hex", 16)) if even else _BASES
+    read = [(name, text) for name, base in bases if (text := _in_base(groups, base))]
+    return next((r for r in read if fluent(r[1], MIN_WORDS_IN_NUMBERS)), read[0] if read else None)
+
+
+_BASES: Final = (("decimal", 10), ("octal", 8), ("hex", 16))
+
+
+def _in_base(groups: list[str], base: int) -> str:
+    try:
+        return _characters([int(g, base) for g in groups])
+    except ValueError:
+        return ""
 
 
 def _characters(numbers: list[int]) -> str:
@@ -98,7 +106,7 @@ def _characters(numbers: list[int]) -> str:
         # Numbers do not form characters of several bytes by chance.
         if len(text) + MIN_MULTIBYTE <= len(numbers) and readable(bytes(numbers)):
             return text
-    plain = all(c.isprintable() or c in "\t\r\n" for c in text)
+    plain = all(c.isprintable() or c in "\t\r\n" or c in INVISIBLE_SET for c in text)
     return text if plain and (foreign(text) or meaningful(text, MIN_WORDS_IN_NUMBERS)) else ""
 
 
@@ -115,7 +123,7 @@ def morse(text: str) -> Iterator[Envelope]:
 
 def _signalled(run: str) -> str:
     words = run.replace("/", "  ").replace("|", "  ").replace("\n", "  ").replace("   ", "  ").split("  ")
-    letters = [[_MORSE_CODE.get(code) for code in word.split()] for word in words]
+    letters = [[MORSE_CODE.get(code) for code in word.split()] for word in words]
     flat = [c for word in letters for c in word]
     if flat.count(None) > len(flat) // 10:
         return ""

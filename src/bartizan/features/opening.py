@@ -125,10 +125,20 @@ def _characters(traced: Traced, flags: set[str], found: list[Found]) -> Traced:
         flags.add("invisible")
     if any("\U0001f1e6" <= c <= "\U0001f1ff" for c in set(traced.text)):
         traced = traced.splice(flags_as_letters(traced.text))
-    return traced.mapped([_INKED[c] for c in traced.text])
+    return _mapped(traced, _INKED)
 
 
 def _folded(traced: Traced, flags: set[str]) -> Traced:
     if traced.text.isascii():
         return deleeted(Traced(traced.text.lower(), traced.offsets, traced.size), flags)
-    return deleeted(latin(traced.mapped([_LOWERED[c] for c in traced.text]), flags), flags)
+    return deleeted(latin(_mapped(traced, _LOWERED), flags), flags)
+
+
+def _mapped(traced: Traced, memo: Memo) -> Traced:
+    """Return the text with each character mapped; in C where no character changes its length."""
+    changed = {ord(c): memo[c] for c in set(traced.text) if memo[c] != c}
+    if not changed:
+        return traced
+    if all(len(new) == 1 for new in changed.values()):
+        return Traced(traced.text.translate(changed), traced.offsets, traced.size)
+    return traced.mapped([memo[c] for c in traced.text])

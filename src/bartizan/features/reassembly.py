@@ -76,7 +76,7 @@ def lines(text: str) -> Iterator[Envelope]:
 
 def hyphens(text: str) -> Iterator[Envelope]:
     """Yield the passage whose words are cut by hyphens, without them; linear in ``text``."""
-    if text.count("-") < MIN_HYPHENATED:
+    if text.count("-") < max(MIN_HYPHENATED, HYPHENATED_SHARE * (text.count(" ") + 1)):
         return
     found = list(_HYPHENATED.finditer(text))
     if len(found) < MIN_HYPHENATED or len(found) < HYPHENATED_SHARE * (text.count(" ") + 1):

@@ -19,13 +19,13 @@ MIN_ESCAPES: Final = 4
 
 _ENTITY: Final = re2.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-Za-z0-9]{1,30});")
 _PERCENT: Final = re2.compile(r"(?:%[0-9A-Fa-f]{2})+")
+_SURROGATES: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE: Final = re2.compile(
-    r"\\u[0-9a-fA-F]{4}|\\x[0-9a-fA-F]{2}|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|\\[0-3][0-7]{2}"
+    _SURROGATES
+    + r"|\\u[0-9a-fA-F]{4}|(?:\\x[0-9a-fA-F]{2})+|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|(?:\\[0-3][0-7]{2})+"
 )
 _LITERAL: Final = re2.compile(r'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)+"')
-_IN_LITERAL: Final = re2.compile(
-    r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}|\\u[0-9a-fA-F]{4}|\\[nrt/\"\\]"
-)
+_IN_LITERAL: Final = re2.compile(_SURROGATES + r"|\\u[0-9a-fA-F]{4}|\\[nrt/\"\\]")
 _SHORT: Final = {"n": "\n", "r": "\n", "t": "\t", "/": "/", '"': '"', "\\": "\\"}
 _QUOTED: Final = re2.compile(r"(?:=[0-9A-F]{2})+|=\r?\n")
 _QUOTED_FULL: Final = re2.compile(r"(?:=[0-9A-F]{2}){4,}|=[C-F][0-9A-F]=[89AB][0-9A-F]|[a-z]=\r?\n[a-z]")
@@ -92,9 +92,19 @@ def _quoted(run: str) -> str:
 
 
 def _backslash(run: str) -> str:
-    if run[1] in "0123":
-        return _character(int(run[1:], 8), run)
-    return _character(int(run[2:].strip("{}"), 16), run)
+    kind = run[1]
+    if kind in "x0123":
+        base = 16 if kind == "x" else 8
+        return _bytes(bytes(int(code.lstrip("x"), base) for code in run.split("\\")[1:]))
+    return _json(run) if len(run) == 12 else _character(int(run[2:].strip("{}"), 16), run)
+
+
+def _bytes(data: bytes) -> str:
+    """Return bytes as text: programs write UTF-8 this way, and the older ones Latin-1."""
+    try:
+        return data.decode().replace("\0", "")
+    except UnicodeDecodeError:
+        return data.decode("latin-1").replace("\0", "")
 
 
 def _character(code: int, otherwise: str) -> str:

@@ -10,11 +10,12 @@ from __future__ import annotations
 
 from collections import deque
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Final
 
+import numpy as np
+
 from bartizan.features.opening import Found, opened
-from bartizan.features.traced import Edit, Traced
+from bartizan.features.traced import Traced
 from bartizan.types import Part
 
 LIMIT: Final = 65_536
@@ -91,7 +92,7 @@ def canonical(part: Part) -> CanonicalText:
     Never raises.
     """
     flags: set[str] = set()
-    body, found = opened(_excerpts(encodable(part.text), LIMIT), flags)
+    body, found = opened(_excerpts(part.text, LIMIT), flags)
     views = _views(found, body.text, flags) if found else ()
     return CanonicalText(body, views, frozenset(flags), judged_chars(part))
 
@@ -99,14 +100,14 @@ def canonical(part: Part) -> CanonicalText:
 def _excerpts(text: str, limit: int) -> Traced:
     """Return a text cut to ``limit`` characters: head, tail and evenly spaced excerpts."""
     size = len(text)
-    whole = Traced(text, None, size)
     if size <= limit:
-        return whole
+        return Traced(encodable(text), None, size)
     width = limit // EXCERPTS
     starts = [round(i * (size - width) / (EXCERPTS - 1)) for i in range(EXCERPTS)]
     # A space after the line end keeps two excerpts of one encoded run from being read as one.
-    gaps: list[Edit] = [(a + width, b, "\n ") for a, b in pairwise(starts) if b > a + width]
-    return whole.splice(gaps)
+    pieces = [f"{encodable(text[a : a + width])}\n " for a in starts]
+    offsets = np.concatenate([np.minimum(np.arange(a, a + width + 2), a + width) for a in starts])
+    return Traced("".join(pieces)[:-2], offsets[:-2], size)
 
 
 def _views(found: list[Found], body: str, flags: set[str]) -> tuple[View, ...]:
