@@ -238,3 +238,20 @@ def test_a_restart_keeps_what_was_said(tmp_path: Path, made: dict[str, Any]) -> 
         watch = Client(gateway).watched()
         assert "can't be read" in watch["problem"]
         assert Client(gateway).say("alice", 0.2) == 200
+
+
+def test_a_conversation_that_replays_its_history_is_one_session(tmp_path: Path, made: dict[str, Any]) -> None:
+    rng = np.random.default_rng(4)
+    with running(tmp_path, [made | {"mode": "observe"}]) as gateway:
+        messages: list[dict[str, str]] = []
+        for _ in range(12):
+            text = " ".join(rng.choice(WORDS, 14))
+            messages.append({"role": "user", "content": f"{text} [{ODD}]"})
+            body = json.dumps({"model": "m", "messages": messages}).encode()
+            assert post(gateway.url, "/v1/chat/completions", body, **{"x-user": "mallory"})[0] == 200
+            messages.append({"role": "assistant", "content": "A plain answer about gardens."})
+        watch = Client(gateway).watched()
+        (alarm,) = alarms(gateway)
+        assert alarm["promise"] == "at most 1 in 1,000 benign sessions signals"
+        assert watch["events"] == 12
+        assert watch["contained"][0]["principal"].startswith("mallory \u203a ~")

@@ -211,14 +211,19 @@ def turn_of(interaction: Interaction, verdict: Verdict, table: Table) -> Turn | 
     if p_value is None or measured is None:
         return None
     judged = frozenset(verdict.coverage.judged)
-    texts = (p.text for p in interaction.parts if p.path in judged and p.origin is not Origin.MODEL)
+    texts: list[str] = []
+    room = MAX_CHARS
+    for part in reversed(interaction.parts):
+        if room > 0 and part.path in judged and part.origin is not Origin.MODEL and part.text:
+            texts.append(part.text[-room:])
+            room -= len(texts[-1]) + 1
     cell = table.cells.get(measured.cell)
     return Turn(
         id=interaction.id,
         time=interaction.observed_at,
         principal=interaction.principal.id,
         session=interaction.principal.session,
-        text="\n".join(texts)[-MAX_CHARS:],
+        text="\n".join(reversed(texts)),
         p_value=p_value.value,
         n=p_value.n,
         trimmed=table.trimmed,
