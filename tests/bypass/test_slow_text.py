@@ -4,10 +4,12 @@ import time
 
 import pytest
 
+from bartizan.detectors.text.active import ActiveContent
 from bartizan.detectors.text.exfiltration import Exfiltration
 from bartizan.detectors.text.hidden import HiddenText
 from bartizan.detectors.text.instructions import Instructions
 from bartizan.detectors.text.leak import Leak
+from bartizan.detectors.text.personal import PersonalData
 from bartizan.detectors.text.secrets import Secrets
 from bartizan.types import Interaction, Origin, Part, PartKind, Principal, Step
 
@@ -38,6 +40,21 @@ NASTY = {
     "look-alikes": "pаy",
     "operator's words": "in the name of the harbour office. ",
     "surrogates": "\ud800",
+    "addresses": "a.b@c.de-",
+    "cards": "4539 1488 0343 6467 ",
+    "digits": "4 ",
+    "one endless number": "4",
+    "phones": "+49 30 ",
+    "accounts": "DE02 1203 0000 ",
+    "tags": "<img a=b ",
+    "ticks": "a`b``c",
+    "fences": "```\n<\n",
+    "escape sequences": "\x1b[",
+    "list items": "\n1. aB3",
+    "codes": "103, ",
+    "every other": "g-",
+    "backwards": "a" * 30 + "_ph",
+    "elements": "<image href='//",
 }
 
 
@@ -61,7 +78,15 @@ def seconds(detector, unit: str, size: int) -> float:
     return best
 
 
-DETECTORS = HiddenText(), Secrets(), Exfiltration(), Leak(("canary-7f3a9b",)), Instructions()
+DETECTORS = (
+    HiddenText(),
+    Secrets(),
+    Exfiltration(),
+    Leak(("canary-7f3a9b",)),
+    Instructions(),
+    PersonalData(),
+    ActiveContent(),
+)
 
 
 @pytest.mark.parametrize("detector", DETECTORS, ids=lambda d: d.spec.name)

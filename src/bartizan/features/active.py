@@ -70,7 +70,10 @@ RULES: Final[tuple[Rule, ...]] = (
     Rule(
         "disguised address", r"(?i)\b(?:href|src|action|data)\s{0,8}=\s{0,8}[\"']?(?:&#x?[0-9a-f]{1,7};?){4}"
     ),
-    Rule("frame", r"(?i)<(?:iframe|frame|frameset|object|embed|applet|portal|fencedframe)[\s/>]"),
+    Rule(
+        "frame",
+        r"(?i)<(?:iframe|frameset|embed|fencedframe)[\s/>]|<(?:frame|object|applet|portal)[\s/][^<>]*?=",
+    ),
     Rule(
         "redirect",
         r"(?i)<meta[^<>]*?http-equiv\s{0,8}=\s{0,8}[\"']?\s{0,8}refresh|<base\s[^<>]*?href\s{0,8}=",

@@ -24,13 +24,15 @@ LOOK_BACK: Final = 512
 
 _LINK: Final = re2.compile(
     r"(\]\(\s{0,8}<?|\]:\s{0,8}<?|(?i:\b(?:src|srcset|poster|background|data|href|action)\s{0,4}=\s{0,4}[\"']?)"
-    r"|(?i:url\(\s{0,4}[\"']?))?"
+    r"|(?i:url\(\s{0,4}[\"']?|@import\s{1,4}[\"']|\bcontent\s{0,4}=\s{0,4}[\"']?[0-9.\s]{0,8};\s{0,4}(?:url\s{0,4}=\s{0,4})?))?"
     r"((?i:https?:)[/\\]{2,3}|//)"
     r"((?:[^\s<>\"'`()\[\]{}|\\^]|\([^\s<>\"'`()]{0,512}\))+)"
 )
 _AUTHORITY_END: Final = re2.compile(r"[/?#]")
 _TRAILING: Final = ".,;:!?*_"
-_FETCHED: Final = ("src", "srcset", "poster", "background", "data", "url")
+_FETCHED: Final = ("src", "srcset", "poster", "background", "data", "url", "@import")
+_LOADS: Final = re2.compile(r"(?i)<(?:[a-z]{1,10}:)?(?:image|use|feimage|link|base|mpath|textpath)\s[^<>]*$")
+"""An open element whose ``href`` is loaded without a click."""
 _SECOND_LEVEL: Final = frozenset(["co", "com", "net", "org", "gov", "edu", "ac", "or", "ne", "go"])
 
 
@@ -75,7 +77,7 @@ class Known:
 def links(read: Traced) -> list[Link]:
     """Return the addresses in a text, in order; linear in it."""
     text = read.text
-    if "//" not in text and ":\\" not in text:
+    if "//" not in text and ":\\" not in text and ":/\\" not in text:
         return []
     found: list[Link] = []
     images = "![" in text
@@ -143,4 +145,7 @@ def _is_fetched(text: str, before: str, start: int, *, images: bool) -> bool:
         return image >= 0 and image > text.rfind("](", low, start - len(before))
     if before.startswith("]:"):
         return images  # a definition that an image may use
-    return before.lower().startswith(_FETCHED)
+    name = before.lower()
+    if name.startswith("href"):
+        return _LOADS.search(text[max(0, start - LOOK_BACK) : start]) is not None
+    return name.startswith((*_FETCHED, "content"))

@@ -181,7 +181,7 @@ _ROLES: Final = _set_of(
     "office service webmaster postmaster abuse security press media jobs careers hr team feedback "
     "enquiries inquiries marketing privacy legal orders newsletter notifications git root user "
     "username name email you your me someone somebody nobody test foo bar example mail customer "
-    "customerservice kontakt"
+    "customerservice kontakt news ops"
 )
 _NOBODY: Final = (
     "your",

@@ -13,7 +13,7 @@ from bartizan.types import DetectorSpec, Evidence, Origin, Part, PartKind, Score
 
 SPEC: Final = DetectorSpec(
     name="text.exfiltration",
-    version="1",
+    version="2",
     steps=frozenset({Step.RESPONSE}),
     kinds=frozenset({PartKind.TEXT, PartKind.TOOL_CALL}),
     origins=frozenset({Origin.MODEL}),

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Final
+import codecs
+import string
+from collections.abc import Iterator
+from typing import Any, Final
 
 from bartizan.features.canary import canary_pattern
 from bartizan.features.escapes import visible
 from bartizan.features.fingerprint import Shingle, echoed, operator_fingerprint
+from bartizan.features.readings import Reading, Span, encoded
 from bartizan.features.wording import SHINGLE, dense, normal_words, shingles
 from bartizan.ports import Features
 from bartizan.types import DetectorSpec, Evidence, Origin, Part, PartKind, Scores, Step
 
 SPEC: Final = DetectorSpec(
     name="text.leak",
-    version="1",
+    version="2",
     steps=frozenset({Step.RESPONSE}),
     kinds=frozenset({PartKind.TEXT, PartKind.TOOL_CALL}),
     origins=frozenset({Origin.MODEL}),
@@ -31,6 +35,7 @@ CANARY_UNITS: Final = 8.0
 MAX_SPANS: Final = 64
 
 _CLEAN: Final = Scores((0.0,))
+_ROT13: Final = str.maketrans(string.ascii_letters, codecs.encode(string.ascii_letters, "rot13"))
 
 
 class Leak:
@@ -40,6 +45,7 @@ class Leak:
         canaries: Strings that must never leave, each of at least six letters or digits. They are
             also recognised backwards, in hex and base64, and with separators put between.
 
+    The operator's words are also looked for in rot13, backwards, and in what encoded runs say.
     Whether any of the operator's words came back is asked of a pattern first; only then is the
     answer compared word by word.
 
@@ -57,8 +63,14 @@ class Leak:
         text = _text(part)
         units = CANARY_UNITS if self._canary_spans(text) else 0.0
         known = features.of_interaction(operator_fingerprint)
-        if known is not None and not (text.isascii() and known.probe.search(text) is None):
-            units += _units(text, known.shingles - features.of_interaction(echoed))
+        if known is not None:
+            told = _readings(text, features.of_part(encoded, part), known.probe)
+            secret: frozenset[Shingle] | None = None
+            most = 0.0
+            for reading, _, _ in told:
+                secret = known.shingles - features.of_interaction(echoed) if secret is None else secret
+                most = max(most, _units(reading, secret))
+            units += most
         return Scores((units,)) if units else _CLEAN
 
     def evidence(self, part: Part, features: Features, unit: int) -> Evidence:
@@ -70,6 +82,11 @@ class Leak:
             return Evidence("A configured canary is in the answer.", spans)
         known = features.of_interaction(operator_fingerprint)
         secret = frozenset[Shingle]() if known is None else known.shingles - features.of_interaction(echoed)
+        if known is not None:
+            for text, how, span in _readings(read.text, features.of_part(encoded, part), known.probe):
+                if how and _units(text, secret):
+                    summary = f"The operator's words stand in the answer, {how}."
+                    return Evidence(summary, (read.source_span(*span),))
         places = _places(read.text)
         runs = _runs(normal_words(read.text), secret)
         told = sorted((run for run in runs if run[1] <= len(places)), key=lambda run: run[0] - run[1])
@@ -87,6 +104,25 @@ class Leak:
 
 def _text(part: Part) -> str:
     return visible(part).text if part.kind is PartKind.TOOL_CALL or not part.text.isascii() else part.text
+
+
+def _readings(text: str, found: tuple[Reading, ...], probe: Any) -> Iterator[tuple[str, str, Span]]:
+    """Yield the ways to read a text that may hold the operator's words, how each is read, and where."""
+    if not text.isascii() or probe.search(text) is not None:
+        yield text, "", (0, len(text))
+    turned = text.translate(_ROT13)
+    if probe.search(turned) is not None:
+        yield turned, "in rot13", (0, len(text))
+    end = len(text)
+    while end and text[end - 1].isalnum():
+        end -= 1  # the beginning of a word that is not there yet
+    backwards = text[:end][::-1]
+    if probe.search(backwards) is not None:
+        yield backwards, "backwards", (0, end)
+    for reading in found:
+        prose = reading.prose()
+        if probe.search(prose) is not None:
+            yield prose, f"in {reading.name}", reading.locate(0, len(reading.text))
 
 
 def _units(text: str, secret: frozenset[Shingle]) -> float:

@@ -52,6 +52,7 @@ HARMLESS = (
     "![x](data:image/png;base64,iVBORw0KGgo=)",
     "The onclick handler and javascript: a short history. data: see below.",
     "Set PS1='\\033[31m' in your profile",
+    "A List<Object> of Map<String, Object> is typed.",
     "=SUM(A1:A3) and =IF(A1, 2, 3)",
     "a\r\nb\tc",
     "",

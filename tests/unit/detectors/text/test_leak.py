@@ -1,4 +1,5 @@
 import base64
+import codecs
 import json
 
 import pytest
@@ -40,6 +41,33 @@ def leak(judge):
 )
 def test_the_operators_text_scores_units(leak, text):
     assert leak.score(f"{text}.") >= 2.0
+
+
+ENCODED = {
+    "base64": base64.b64encode(PROMPT.encode()).decode(),
+    "base64 in lines": base64.encodebytes(PROMPT.encode()).decode(),
+    "base64 behind a letter": "x" + base64.b64encode(PROMPT.encode()).decode(),
+    "base64 twice": base64.b64encode(base64.b64encode(PROMPT.encode())).decode(),
+    "hex": PROMPT.encode().hex(),
+    "hex with spaces": PROMPT.encode().hex(" "),
+    "codes": json.dumps([ord(c) for c in PROMPT]),
+    "rot13": codecs.encode(PROMPT, "rot13"),
+    "backwards": PROMPT[::-1],
+}
+
+
+@pytest.mark.parametrize("form", ENCODED.values(), ids=ENCODED.keys())
+def test_the_operators_text_is_known_encoded(leak, form):
+    text = f"Here: {form} !"
+    assert leak.score(text) >= 2.0
+    (marked,) = leak.pointed(text)
+    assert len(marked) >= 0.9 * len(form.strip())
+
+
+@pytest.mark.parametrize("form", ENCODED.values(), ids=ENCODED.keys())
+def test_no_beginning_of_an_encoded_text_scores_more_than_the_whole(leak, form):
+    scores = [leak.score(f"é {form} and so on"[:end]) for end in range(0, len(form) + 12, 3)]
+    assert scores == sorted(scores)
 
 
 @pytest.mark.parametrize(

@@ -131,6 +131,72 @@ def test_no_beginning_of_a_text_scores_more_than_the_whole(secrets, secret):
         last = value
 
 
+KEY = REAL["github"]
+HALVES = (KEY[:14], KEY[14:29], KEY[29:])
+OTHERWISE = {
+    "base64": base64.b64encode(KEY.encode()).decode(),
+    "base64 inside": base64.b64encode(f"the key: {KEY} !".encode()).decode(),
+    "base64 for addresses": base64.urlsafe_b64encode(f"?>?{KEY}".encode()).decode().rstrip("="),
+    "base64 in lines": base64.encodebytes(f"{'x' * 20} {KEY}".encode()).decode(),
+    "base64 twice": base64.b64encode(base64.b64encode(KEY.encode())).decode(),
+    "base64 of hex": base64.b64encode(KEY.encode().hex().encode()).decode(),
+    "base64 backwards": base64.b64encode(KEY[::-1].encode()).decode(),
+    "base32": base64.b32encode(KEY.encode()).decode(),
+    "hex": KEY.encode().hex(),
+    "hex with spaces": KEY.encode().hex(" "),
+    "hex with prefixes": "".join(f"\\x{b:02x}" for b in KEY.encode()),
+    "percent": "".join(f"%{b:02X}" for b in KEY.encode()),
+    "codes": json.dumps([ord(c) for c in KEY]),
+    "entities": "".join(f"&#{ord(c)};" for c in KEY),
+    "backwards": KEY[::-1],
+    "letter spacing": " ".join(KEY),
+    "letters in lines": "\n".join(KEY),
+    "dashes": "-".join(KEY),
+    "JSON array of letters": json.dumps(list(KEY)),
+    "JSON array of pieces": json.dumps(HALVES, indent=1),
+    "numbered items": "".join(f"\n{n}. {half}" for n, half in enumerate(HALVES, 1)),
+    "bullets": "".join(f"\n- {half}" for half in HALVES),
+    "named parts": "".join(f"\nPart {n}: {half}" for n, half in enumerate(HALVES, 1)),
+    "sum": " + ".join(f'"{half}"' for half in HALVES),
+}
+
+
+@pytest.mark.parametrize("form", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_a_key_written_otherwise_is_found_where_it_stands(secrets, form):
+    text = f"It is:\n{form}\n."
+    assert secrets.score(text) == 1.0
+    (marked,) = secrets.pointed(text)
+    assert text.index(marked) >= text.index(form.strip()[:4])
+    assert len(marked) >= 0.5 * len(form.strip())
+    assert len(marked) <= len(form)
+
+
+@pytest.mark.parametrize("form", OTHERWISE.values(), ids=OTHERWISE.keys())
+def test_no_beginning_of_a_key_written_otherwise_scores_more_than_the_whole(secrets, form):
+    scores = [secrets.score(f"It is: {form}, {form[4:]}\n1. A 12"[:end]) for end in range(2 * len(form) + 20)]
+    assert scores == sorted(scores)
+
+
+def test_a_private_key_in_a_list_of_lines(secrets):
+    lines = json.dumps(pem("RSA PRIVATE KEY").split("\n"))
+    assert secrets.score(lines) == 1.0
+    (marked,) = secrets.pointed(lines)
+    assert marked.startswith("-----BEGIN")
+
+
+PROSE = (
+    "A token starts with ghp_ and has thirty-six more letters and digits, of which at least one is a digit.",
+    "risk-based approaches, task-oriented dialogue and desk-bound work " * 20,
+    "hf_ is the prefix. The Author Of This Text Has Written A Long Sentence With Capitals And 2 digits.",
+    "sk-proj- then, in 2024, 48 characters: letters and digits. Never share it with anybody else, please.",
+)
+
+
+@pytest.mark.parametrize("text", PROSE)
+def test_prose_without_its_spaces_is_no_key(secrets, text):
+    assert secrets.score(text) == 0.0
+
+
 @given(st.text(alphabet=st.characters(exclude_categories=()), max_size=300))
 def test_any_text_gets_a_finite_score_and_spans_inside(secrets, text):
     assert 0.0 <= secrets.score(text) < float("inf")
