@@ -21,8 +21,8 @@ _ENTITY: Final = re2.compile(r"&(?:#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[A-Za-z][A-
 _PERCENT: Final = re2.compile(r"(?:%[0-9A-Fa-f]{2})+")
 _SURROGATES: Final = r"\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}"
 _ESCAPE: Final = re2.compile(
-    _SURROGATES
-    + r"|\\u[0-9a-fA-F]{4}|(?:\\x[0-9a-fA-F]{2})+|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}|(?:\\[0-3][0-7]{2})+"
+    _SURROGATES + r"|\\u[0-9a-fA-F]{4}|(?:\\x[0-9a-fA-F]{2})+|\\u\{[0-9a-fA-F]{1,6}\}|\\U[0-9a-fA-F]{8}"
+    r"|(?:\\[0-3][0-7]{2})+"
 )
 _LITERAL: Final = re2.compile(r'"[^"\\\n]*(?:\\[^\n][^"\\\n]*)+"')
 _IN_LITERAL: Final = re2.compile(_SURROGATES + r"|\\u[0-9a-fA-F]{4}|\\[nrt/\"\\]")
