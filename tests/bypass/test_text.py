@@ -82,8 +82,6 @@ ORDERS = {
 @pytest.mark.parametrize("text", ORDERS.values(), ids=ORDERS.keys())
 @pytest.mark.parametrize("around", ["{}", f"{PLAIN} {{}} {PLAIN}"], ids=["alone", "in a document"])
 def test_a_disguised_order_scores_above_a_plain_document(text, around):
-    if around != "{}" and text in (ORDERS["rot13"], ORDERS["reversed"]):
-        pytest.skip("rot13 and reversal are undone for whole texts only: docs/concepts/text-detectors.md")
     detector = Instructions()
     assert score(detector, around.format(text), Origin.WEB) > score(detector, f"{PLAIN} {PLAIN}", Origin.WEB)
 

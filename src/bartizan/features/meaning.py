@@ -14,7 +14,7 @@ from bartizan.features.triggers import Trigger, triggers
 MIN_CARRIER: Final = 16
 """Characters below which nothing is taken for an envelope."""
 
-_CODED: Final = (Trigger.NUMBERS, Trigger.CALLS, Trigger.SIGNALS, Trigger.LETTERS)
+_CODED: Final = frozenset(Trigger) - {Trigger.RUN, Trigger.ESCAPES}
 
 
 def meaningful(text: str, least: int = MIN_WORDS) -> bool:
