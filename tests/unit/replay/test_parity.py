@@ -70,7 +70,7 @@ def text(content: str, origin: Origin, path: str) -> Part:
 
 def phrase(draw: random.Random) -> str:
     signs = "".join(s * draw.choice((0, 0, 0, 1, 2, 3, 5, 8)) for s in "!?$")
-    fault = "unavailable " if draw.random() < 0.02 else ""
+    fault = "unavailable " if draw.random() < 0.01 else ""
     return f"{fault}word {draw.randrange(10**9)} {signs}"
 
 
@@ -110,8 +110,9 @@ def conversations(draw: random.Random, count: int):
         principal = Principal(f"p{number % 3}", "header", f"s{number}")
         history: list[Part] = []
         for turn in range(draw.randrange(1, 5)):
-            origin = draw.choice((Origin.USER, Origin.USER, Origin.TOOL))
-            history.append(text(phrase(draw), origin, f"/messages/{len(history)}"))
+            for _ in range(draw.choice((1, 1, 1, 2, 3, 20))):
+                origin = draw.choice((Origin.USER, Origin.USER, Origin.TOOL))
+                history.append(text(phrase(draw), origin, f"/messages/{len(history)}"))
             opaque = opaque_parts([("/image", "an image")]) if draw.random() < 0.1 else ()
             answer = phrase(draw)
             asked, said = (*history, *opaque), text(answer, Origin.MODEL, "/choices/0")
@@ -179,7 +180,7 @@ def replayed(base: Side, candidate: Side, turns, *, keep: bool):
     return list(zip([replay.compare(r) for r in recorded], run(candidate, turns, keep=False), strict=True))
 
 
-@pytest.mark.parametrize("seed", range(60))
+@pytest.mark.parametrize("seed", range(150))
 def test_whatever_changes_what_is_told_is_what_happens(seed):
     draw = random.Random(seed)
     base, candidate = side(draw), side(draw)
@@ -219,7 +220,7 @@ def test_another_rate_of_single_turns_is_always_told():
     draw = random.Random(5)
     base = side(draw, mode=Mode.OBSERVE, rate=0.01, detectors=ALL, table=TABLES[0])
     candidate = side(draw, rate=0.1, detectors=ALL, table=TABLES[0])
-    turns = [t for t in conversations(draw, 200) if t[1].endswith(".0")]
+    turns = [t for t in conversations(draw, 400) if t[1].endswith(".0")]
     pairs = replayed(base, candidate, turns, keep=False)
     assert all(said.after is not None for said, _ in pairs)
     assert sum(said.kind is not None for said, _ in pairs) > 10
