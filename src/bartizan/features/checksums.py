@@ -18,7 +18,7 @@ _DOUBLED: Final = (0, 2, 4, 6, 8, 1, 3, 5, 7, 9)
 
 IBAN_LENGTHS: Final = {
     **dict.fromkeys(("NO",), 15),
-    **dict.fromkeys(("BE", "BI"), 16),
+    **dict.fromkeys(("BE",), 16),
     **dict.fromkeys(("DK", "FO", "FI", "GL", "NL", "FK", "SD"), 18),
     **dict.fromkeys(("MK", "SI"), 19),
     **dict.fromkeys(("AT", "BA", "EE", "KZ", "XK", "LT", "LU", "MN"), 20),
@@ -28,7 +28,7 @@ IBAN_LENGTHS: Final = {
     **dict.fromkeys(("AD", "CZ", "MD", "PK", "RO", "SA", "SK", "ES", "SE", "TN", "VG"), 24),
     **dict.fromkeys(("PT", "ST", "LY"), 25),
     **dict.fromkeys(("IS", "TR"), 26),
-    **dict.fromkeys(("DJ", "FR", "GR", "IT", "MR", "MC", "SM"), 27),
+    **dict.fromkeys(("BI", "DJ", "FR", "GR", "IT", "MR", "MC", "SM"), 27),
     **dict.fromkeys(("AL", "AZ", "CY", "DO", "GT", "HU", "LB", "NI", "PL", "BY", "SV"), 28),
     **dict.fromkeys(("BR", "PS", "QA", "UA", "EG"), 29),
     **dict.fromkeys(("JO", "KW", "MU", "YE"), 30),
