@@ -82,6 +82,8 @@ class Encoder:
         self._pieces = Tokenizer.from_str(pieces)
         self._pieces.no_padding()
         self._pieces.no_truncation()
+        # A text that spells a frame piece says just that; it doesn't end a window.
+        self._pieces.encode_special_tokens = True
         self.about = about
 
     def windows(self, text: str, begin: int = 0) -> list[Window]:
