@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
+from bartizan.gateway.arguments import Arguments
 from bartizan.pipeline import MAX_FINDINGS
-from bartizan.types import Effect, Finding, Part, Verdict
+from bartizan.types import Effect, Finding, Part, PartKind, Verdict
 
 REMOVED = "[removed by policy]"
 
@@ -15,11 +16,13 @@ MANY_SPANS = 64
 
 def edits(verdict: Verdict, parts: Iterable[Part]) -> dict[str, str]:
     """Return the new text of every part that a redacting verdict changes, by JSON Pointer."""
-    texts = {p.path: p.text for p in parts if p.rows is None}
+    shown = [p for p in parts if p.rows is None]
+    texts, kinds = {p.path: p.text for p in shown}, {p.path: p.kind for p in shown}
     changed = {path: REMOVED for path in verdict.removed if path in texts}
     redacting = [f for f in verdict.findings if f.effect is Effect.REDACT and f.part in texts]
     for path in dict.fromkeys(f.part for f in redacting):
-        changed[path] = redacted(texts[path], spans(redacting, path, texts[path]))
+        where, quoted = _apart(kinds[path], texts[path], spans(redacting, path, texts[path]))
+        changed[path] = redacted(texts[path], where, quoted=quoted)
     return changed
 
 
@@ -54,6 +57,15 @@ def spans(findings: Iterable[Finding], path: str, text: str) -> list[tuple[int, 
     return merged(raw)
 
 
+def _apart(kind: PartKind, text: str, where: list[tuple[int, int]]) -> tuple[list[tuple[int, int]], set[int]]:
+    """Return where notices may stand: in the arguments of a tool call, so that they stay JSON."""
+    if kind is not PartKind.TOOL_CALL:
+        return where, set()
+    arguments = Arguments()
+    arguments.add(text)
+    return arguments.apart(where)
+
+
 def merged(where: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     """Return spans in order, those that touch joined.
 
@@ -69,13 +81,16 @@ def merged(where: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
     return out
 
 
-def redacted(text: str, where: list[tuple[int, int]], offset: int = 0) -> str:
+def redacted(
+    text: str, where: list[tuple[int, int]], offset: int = 0, *, quoted: Collection[int] = ()
+) -> str:
     """Return a text with spans replaced by a notice.
 
     Args:
         text: The text, or a stretch of it.
         where: Merged spans in the whole text.
         offset: Where ``text`` begins in the whole; the notice stands where a span begins.
+        quoted: Where spans begin whose notice needs quotes.
 
     >>> redacted("key: abcdef.", [(5, 11)])
     'key: [removed by policy].'
@@ -90,7 +105,7 @@ def redacted(text: str, where: list[tuple[int, int]], offset: int = 0) -> str:
             continue
         out.append(text[at : max(low, at)])
         if start >= offset:
-            out.append(REMOVED)
+            out.append(f'"{REMOVED}"' if start in quoted else REMOVED)
         at = high
     out.append(text[at:])
     return "".join(out)

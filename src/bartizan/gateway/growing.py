@@ -2,7 +2,8 @@
 
 A *boundary* is white space or a visible non-ASCII character: no token reaches across one.
 What has been judged up to a boundary can go, save for the few matches that do reach across:
-a key in several lines, and a name that tells what the token after it is.
+a key in several lines, a name that tells what the token after it is, and a token in pieces or
+in codes (:mod:`bartizan.gateway.reaching`).
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from typing import Final
 import re2
 
 from bartizan.features.characters import INVISIBLE, INVISIBLE_SET
+from bartizan.gateway.arguments import Arguments
+from bartizan.gateway.reaching import reached
 from bartizan.types import PartKind
 
 WINDOW: Final = 1024
@@ -60,6 +63,7 @@ class Growing:
         judged: Everything before is judged and may be let go.
         tail: The end of the text.
         tail_start: Where ``tail`` begins in the text.
+        arguments: The structure of a tool call's arguments; ``None`` for other texts.
     """
 
     path: str
@@ -69,12 +73,19 @@ class Growing:
     judged: int = 0
     tail: str = ""
     tail_start: int = 0
+    arguments: Arguments | None = None
     _edge: int = 0
     _key: int = -1
     _scanned: int = 0
 
+    def __post_init__(self) -> None:
+        if self.kind is PartKind.TOOL_CALL:
+            self.arguments = Arguments()
+
     def add(self, text: str) -> None:
         """Append a piece."""
+        if self.arguments is not None:
+            self.arguments.add(text)
         for index in range(len(text) - 1, -1, -1):
             if _parts_tokens(text[index]):
                 self._edge = self.length + index + 1
@@ -92,6 +103,10 @@ class Growing:
         name = _NAME.search(self.tail, max(go - REACH - start, 0), go - start)
         if name is not None:
             go = start + name.start()
+        if go <= self.judged:
+            return look, go
+        opened = None if self.arguments is None else self.arguments.opened(go)
+        go = max(self.judged, start + reached(self.tail, go - start, opened and max(opened - start, 0)))
         key = self._open_key(look)
         return look, go if key is None else min(go, key)
 
@@ -111,6 +126,8 @@ class Growing:
         if drop > WINDOW:
             self.tail = self.tail[drop:]
             self.tail_start += drop
+            if self.arguments is not None:
+                self.arguments.forget(self.tail_start)
 
     def _open_key(self, look: int) -> int | None:
         """Return where a key block begins that does not surely end before ``look``, if there is one."""

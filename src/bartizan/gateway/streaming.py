@@ -14,6 +14,7 @@ from dataclasses import replace
 from bartizan.features.digest import digest_text
 from bartizan.gateway.enforce import merged, redacted, spans
 from bartizan.gateway.growing import Growing
+from bartizan.gateway.reaching import begins
 from bartizan.pipeline import opaque_parts
 from bartizan.ports import Chunk, StreamReader
 from bartizan.types import Effect, Mode, Origin, Part, PartKind, Verdict
@@ -63,6 +64,7 @@ class StreamJudge:
         self._held: list[Chunk] = []
         self._starts: list[dict[str, int]] = []
         self._redactions: dict[str, list[tuple[int, int]]] = {}
+        self._quoted: dict[str, set[int]] = {}
         self._opaque: dict[tuple[str, str], None] = {}
         self._complete: set[str] = set()
         self._chars = 0
@@ -73,7 +75,9 @@ class StreamJudge:
 
     def feed(self, data: bytes) -> bytes:
         """Take bytes from the upstream, return bytes for the client."""
-        return self._take(self._reader.receive_data(data))
+        # Line by line, so that the reader has read no further than what is judged when it cuts.
+        lines = data.splitlines(keepends=True) if self._enforce else (data,)
+        return b"".join([self._take(self._reader.receive_data(line)) for line in lines])
 
     def close(self) -> bytes:
         """The upstream has ended: judge and release what is left."""
@@ -89,14 +93,8 @@ class StreamJudge:
         return made + opaque_parts(tuple(self._opaque))
 
     def _take(self, chunks: Sequence[Chunk]) -> bytes:
-        """Judge chunks up to each that ends a text: what is released must not depend on what follows it."""
-        out: list[bytes] = []
-        begin = 0
-        for place, chunk in enumerate(chunks, start=1):
-            if chunk.ends or place == len(chunks):
-                out.append(self._take_run(chunks[begin:place]))
-                begin = place
-        return b"".join(out)
+        """Judge chunk by chunk: what of an answer passes must not depend on how its bytes came."""
+        return b"".join([self._take_run((chunk,)) for chunk in chunks])
 
     def _take_run(self, chunks: Sequence[Chunk]) -> bytes:
         if self.cut:
@@ -179,8 +177,13 @@ class StreamJudge:
             found = spans([f for f in verdict.findings if f.effect is Effect.REDACT], growing.path, window)
             gone = self._released(growing)
             known = self._redactions.get(growing.path, [])
+            places = [(begins(window, a) + begin, b + begin) for a, b in found if b + begin > gone]
+            if growing.arguments is not None:
+                places, quoted = growing.arguments.apart(places)
+                self._quoted.setdefault(growing.path, set()).update(quoted)
+                gone = growing.arguments.after(gone)
             # What is gone can't be taken back; the notice stands where the removal begins.
-            fresh = [(max(start + begin, gone), end + begin) for start, end in found if end + begin > gone]
+            fresh = [(max(start, gone), end) for start, end in places if end > gone]
             if fresh:
                 self.redacted_by = verdict
                 self._redactions[growing.path] = merged([*known, *fresh])
@@ -207,7 +210,7 @@ class StreamJudge:
             where = self._redactions.get(path)
             if where:
                 text = stated.get(path) or _text(chunk, path)
-                clean = redacted(text, where, start)
+                clean = redacted(text, where, start, quoted=self._quoted.get(path, ()))
                 if clean != text:
                     chunk = replace(chunk, raw=self._reader.rewritten(chunk, path, clean))
         return chunk.raw
