@@ -30,7 +30,15 @@ SEED = 20_261_123
 # A fixed date, so that the same data gives the same bytes.
 CREATED = 1_795_392_000.0
 OUT = Path(__file__).parents[1] / "src" / "bartizan" / "calibration" / "generic.msgpack"
-NOT_ANSWERS = ("docs/", "bfcl/", "own/synthetic")
+NOT_ANSWERS = (
+    "docs/",
+    "bfcl/",
+    "own/synthetic",
+    "own/benign-entities",
+    "giskard/enron",
+    "llamafactory/c4_demo",
+    "self-instruct/t0-docs",
+)
 NOBODY = Principal("nobody", "address")
 
 

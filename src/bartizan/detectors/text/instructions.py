@@ -11,7 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
-from bartizan.features.linear import Head, Strongest, contributions, strongest
+from bartizan.features.cascade import Reader, Reading, cleared, read
+from bartizan.features.encoder import encoder
+from bartizan.features.linear import Head, Strongest, contributions
 from bartizan.features.text import LIMIT, CanonicalText, canonical
 from bartizan.ports import Features, Unavailable
 from bartizan.types import DetectorSpec, Evidence, Origin, Part, PartKind, Scores, Step
@@ -23,7 +25,7 @@ TOP_GRAMS: Final = 24
 
 SPEC: Final = DetectorSpec(
     name="text.instructions",
-    version="1",
+    version="2",
     steps=frozenset({Step.REQUEST}),
     kinds=frozenset({PartKind.TEXT, PartKind.TOOL_RESULT, PartKind.TOOL_DEFINITION}),
     origins=frozenset({Origin.USER, Origin.TOOL, Origin.WEB}),
@@ -35,66 +37,89 @@ SPEC: Final = DetectorSpec(
 
 
 class Instructions:
-    """A linear model over n-grams, with one head for what users type and one for data.
+    """A linear model over n-grams and, for what that can't clear, a small transformer.
 
-    The same sentence may be a plain request from a user and an attack in a tool's answer, so the
-    origin chooses the head. The score is the highest logit of any 400-character window of the
-    canonical text and of what its envelopes say. How it was made, what it was fitted on and how
-    it measures: ``training/README.md``.
+    Both have one head for what users type and one for data: the same sentence may be a plain
+    request from a user and an attack in a tool's answer, so the origin chooses the head. The score
+    is that of the strongest window of the canonical text and of what its envelopes say. How it was
+    made, what it was fitted on and how it measures: ``training/README.md``.
 
     Guarantees:
-        Same text and origin, same score: the artefact is read once and nothing else is.
+        Same text and origin, same score, whatever else is judged: the artefacts are read once,
+        and every window is read by itself.
     """
 
     spec = SPEC
+
+    def prepare(self) -> None:
+        """Read the artefacts, so that the first text does not wait for it."""
+        _readers()
+        encoder()
+
+    def first(self, part: Part, features: Features) -> Scores | None:
+        """Return the score of a part in which the linear model alone finds nothing, else ``None``.
+
+        Raises:
+            Unavailable: An artefact is missing or not of this format.
+        """
+        found = features.of_part(canonical, part)
+        if found.views or found.flags:
+            return None
+        clear = cleared(found.body.text, _reader(part.origin))
+        return None if clear is None else Scores((clear.score,))
 
     def score(self, part: Part, features: Features) -> Scores:
         """Return the logit of the strongest window.
 
         Raises:
-            Unavailable: The artefact is missing or not of this format.
+            Unavailable: An artefact is missing or not of this format.
         """
-        head = _head(part.origin)
-        read = features.of_part(canonical, part)
-        best = max(strongest(text, head).score for text in _texts(read))
-        return Scores((best,))
+        return Scores((_reading(part, features.of_part(canonical, part)).score,))
 
     def evidence(self, part: Part, features: Features, unit: int) -> Evidence:
         """Point at the n-grams that made the strongest window, or at the envelope it came from."""
-        head = _head(part.origin)
-        read = features.of_part(canonical, part)
-        best = strongest(read.body.text, head)
-        view = None
-        for candidate in read.views:
-            inner = strongest(candidate.text, head)
-            if inner.score > best.score:
-                best, view = inner, candidate
-        undone = f" Disguises undone: {', '.join(sorted(read.flags))}." if read.flags else ""
-        if view is not None:
+        found = features.of_part(canonical, part)
+        best = _reading(part, found)
+        undone = f" Disguises undone: {', '.join(sorted(found.flags))}." if found.flags else ""
+        if best.text:
+            view = found.views[best.text - 1]
             return Evidence(
                 f"Text inside {view.name} reads like instructions to the model.{undone}", (view.span,)
             )
-        return Evidence(f"A passage reads like instructions to the model.{undone}", _spans(read, head, best))
+        spans = _spans(found, _reader(part.origin).linear, best)
+        return Evidence(f"A passage reads like instructions to the model.{undone}", spans)
 
 
-def _texts(read: CanonicalText) -> tuple[str, ...]:
-    return (read.body.text, *(view.text for view in read.views))
+def _reading(part: Part, found: CanonicalText) -> Reading:
+    texts = (found.body.text, *(view.text for view in found.views))
+    trusting = not found.views and not found.flags
+    return read(texts, _reader(part.origin), encoder(), trusting=trusting)
 
 
-def _spans(read: CanonicalText, head: Head, best: Strongest) -> tuple[tuple[int, int], ...]:
+def _spans(found: CanonicalText, head: Head, best: Reading) -> tuple[tuple[int, int], ...]:
     """Return the strongest n-grams, joined where they touch, in the part's own offsets."""
     joined: list[tuple[int, int]] = []
-    for start, end in contributions(read.body.text, head, best, TOP_GRAMS):
+    window = Strongest(best.score, best.start, best.end)
+    for start, end in contributions(found.body.text, head, window, TOP_GRAMS):
         if joined and start <= joined[-1][1]:
             joined[-1] = (joined[-1][0], max(end, joined[-1][1]))
         else:
             joined.append((start, end))
-    found = (read.body.source_span(*span) for span in joined or [(best.start, best.end)])
-    return tuple((start, end) for start, end in found if start < end)
+    spans = (found.body.source_span(*span) for span in joined or [(best.start, best.end)])
+    return tuple((start, end) for start, end in spans if start < end)
 
 
-def _head(origin: Origin) -> Head:
-    return _heads()["user" if origin <= Origin.USER else "data"]
+def _reader(origin: Origin) -> Reader:
+    return _readers()["user" if origin <= Origin.USER else "data"]
+
+
+@lru_cache(maxsize=1)
+def _readers() -> Mapping[str, Reader]:
+    about, heads = encoder().about, _heads()
+    return {
+        name: Reader(heads[name], number, about["floor"][name], about["weight"][name])
+        for number, name in enumerate(("user", "data"))
+    }
 
 
 @lru_cache(maxsize=1)
