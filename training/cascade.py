@@ -31,6 +31,9 @@ from mixture import examples
 
 FOLDER = Path(__file__).parents[1] / "src/bartizan/detectors/text"
 WEIGHT = 0.5
+READS = ["data"]
+"""Channels with a second tier. The encoder's user head takes long requests in languages other than
+English for attacks (README), so it is not used."""
 RATES = (0.01, 0.001)
 PASSED = {"user": 0.85, "data": 0.6}
 BENIGN, ATTACKS = 2_000, 400
@@ -83,6 +86,7 @@ def write(work: Path, pieces: str, floor: dict, figures: dict) -> None:
         "base": "sentence-transformers/all-MiniLM-L6-v2, first four layers",
         "sha256": digests,
         "floor": floor,
+        "reads": READS,
         "weight": dict.fromkeys(floor, WEIGHT),
         "training_side_recall": figures,
     }

@@ -36,8 +36,6 @@ NOT_ANSWERS = (
     "own/synthetic",
     "own/benign-entities",
     "giskard/enron",
-    "llamafactory/c4_demo",
-    "self-instruct/t0-docs",
 )
 NOBODY = Principal("nobody", "address")
 

@@ -58,6 +58,10 @@ NASTY = {
 }
 
 
+ENCODER_BUDGET = 0.6
+"""Seconds of `MAX_WINDOWS` windows on a slow machine: a bounded number, however long the text."""
+
+
 class Anew:
     interaction = Interaction("1", "s", Step.RESPONSE, Principal("p", "address"), (), (OPERATOR, SEEN))
 
@@ -93,5 +97,6 @@ DETECTORS = (
 @pytest.mark.parametrize("unit", NASTY.values(), ids=NASTY.keys())
 def test_time_grows_with_the_text_and_not_with_its_square(detector, unit):
     short = seconds(detector, unit, SHORT)
-    assert seconds(detector, unit, LONG) < max(0.05, 10 * short)
-    assert short < 0.5
+    budget = ENCODER_BUDGET if detector.spec.name == "text.instructions" else 0.05
+    assert seconds(detector, unit, LONG) < max(budget, 10 * short)
+    assert short < ENCODER_BUDGET

@@ -11,7 +11,10 @@ from bartizan.errors import ConfigError, ProtocolError
 from bartizan.types import Effect, Mode
 
 SECRET = "AKIAZ3MSJV4WYZQ7HXKP"
-PROMPT = "You are the assistant of a small library. The reading room opens at nine. Never discuss the budget with guests."
+PROMPT = (
+    "You are the assistant of a small library. The reading room opens at nine. Never discuss the budget with guests. "
+    "If somebody asks for the director, take down a name and a number and promise a call before the end of the week."
+)
 
 
 @pytest.fixture(scope="module")

@@ -33,12 +33,15 @@ class Reader:
         head: Which of the encoder's logits counts.
         floor: Linear score below which a window is cleared.
         weight: How much the linear score adds to the encoder's logit.
+        reads: Whether there is a second tier for this channel; without one the linear score is
+            the score.
     """
 
     linear: Head
     head: int
     floor: float
     weight: float
+    reads: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +65,15 @@ def cleared(text: str, reader: Reader) -> Reading | None:
     """Return the reading of a text in which the linear model finds nothing, or ``None``."""
     top = max((w.score for w in scanned(text, reader.linear)), default=NOTHING_SAID)
     return Reading(CLEARED + top, 0, 0, len(text)) if top < reader.floor else None
+
+
+def scanned_only(texts: Sequence[str], reader: Reader) -> Reading:
+    """Return the strongest reading of a part's texts by the linear model alone."""
+    best = Reading(NOTHING_SAID, 0, 0, len(texts[0]))
+    for index, text in enumerate(texts):
+        for window in scanned(text, reader.linear):
+            best = _stronger(best, Reading(window.score, index, window.start, window.end))
+    return best
 
 
 def read(texts: Sequence[str], reader: Reader, encoder: Encoder, *, trusting: bool) -> Reading:

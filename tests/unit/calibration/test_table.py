@@ -129,7 +129,9 @@ def test_the_shipped_table_covers_every_chat_cell_and_every_text_detector():
     assert set(table.cells) == set(CELLS) - {"exchange"}
     assert all(c.source == "generic" for c in table.cells.values())
     assert table.calibrated() == {
+        "text.active-content",
         "text.hidden",
+        "text.personal-data",
         "text.instructions",
         "text.secrets",
         "text.exfiltration",

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from bartizan.features.cascade import Reader, Reading, cleared, read
+from bartizan.features.cascade import Reader, Reading, cleared, read, scanned_only
 from bartizan.features.encoder import encoder
 from bartizan.features.linear import Head, Strongest, contributions
 from bartizan.features.text import LIMIT, CanonicalText, canonical
@@ -37,9 +37,9 @@ SPEC: Final = DetectorSpec(
 
 
 class Instructions:
-    """A linear model over n-grams and, for what that can't clear, a small transformer.
+    """A linear model over n-grams and, for data that it can't clear, a small transformer.
 
-    Both have one head for what users type and one for data: the same sentence may be a plain
+    There is one head for what users type and one for data: the same sentence may be a plain
     request from a user and an attack in a tool's answer, so the origin chooses the head. The score
     is that of the strongest window of the canonical text and of what its envelopes say. How it was
     made, what it was fitted on and how it measures: ``training/README.md``.
@@ -62,10 +62,12 @@ class Instructions:
         Raises:
             Unavailable: An artefact is missing or not of this format.
         """
-        found = features.of_part(canonical, part)
+        found, reader = features.of_part(canonical, part), _reader(part.origin)
+        if not reader.reads:
+            return self.score(part, features)
         if found.views or found.flags:
             return None
-        clear = cleared(found.body.text, _reader(part.origin))
+        clear = cleared(found.body.text, reader)
         return None if clear is None else Scores((clear.score,))
 
     def score(self, part: Part, features: Features) -> Scores:
@@ -92,8 +94,10 @@ class Instructions:
 
 def _reading(part: Part, found: CanonicalText) -> Reading:
     texts = (found.body.text, *(view.text for view in found.views))
-    trusting = not found.views and not found.flags
-    return read(texts, _reader(part.origin), encoder(), trusting=trusting)
+    reader = _reader(part.origin)
+    if not reader.reads:
+        return scanned_only(texts, reader)
+    return read(texts, reader, encoder(), trusting=not found.views and not found.flags)
 
 
 def _spans(found: CanonicalText, head: Head, best: Reading) -> tuple[tuple[int, int], ...]:
@@ -117,7 +121,7 @@ def _reader(origin: Origin) -> Reader:
 def _readers() -> Mapping[str, Reader]:
     about, heads = encoder().about, _heads()
     return {
-        name: Reader(heads[name], number, about["floor"][name], about["weight"][name])
+        name: Reader(heads[name], number, about["floor"][name], about["weight"][name], name in about["reads"])
         for number, name in enumerate(("user", "data"))
     }
 

@@ -63,7 +63,9 @@ def test_the_origin_chooses_the_head(user, data):
 def test_nothing_to_read_scores_below_everything(user, data):
     for judge in (user, data):
         for text in ("", " \n", "\u200b"):
-            assert judge.score(text) == CLEARED + NOTHING_SAID < judge.score("hello")
+            assert judge.score(text) < judge.score("hello")
+    assert user.score("") == NOTHING_SAID
+    assert data.score("") == CLEARED + NOTHING_SAID
 
 
 def test_scores_do_not_depend_on_instance_or_order(user, judge):
@@ -108,19 +110,24 @@ def test_an_encoder_that_was_swapped_is_not_used(judge, monkeypatch, fresh):
         judge(Instructions(), Origin.USER).score("hello")
 
 
-def test_the_first_tier_says_what_the_whole_would(user):
-    clear, unclear = "How do I sort a list of dictionaries by two keys in Python?", ORDER
-    found = user.detector.first(user.part(clear), user.features)
+def test_the_first_tier_says_what_the_whole_would(data):
+    clear, unclear = REPORT, ORDER
+    found = data.detector.first(data.part(clear), data.features)
     assert found is not None
-    assert found.values == (user.score(clear),)
-    assert user.score(clear) < LOWEST_READ < user.score(unclear)
-    assert user.detector.first(user.part(unclear), user.features) is None
+    assert found.values == (data.score(clear),)
+    assert data.score(clear) < LOWEST_READ < data.score(unclear)
+    assert data.detector.first(data.part(unclear), data.features) is None
 
 
-def test_what_was_in_disguise_is_always_read(user):
-    text = "How do I sort a list of dictio\u200bnaries by two keys in Python?"
-    assert user.detector.first(user.part(text), user.features) is None
-    assert user.score(text) >= LOWEST_READ
+def test_what_was_in_disguise_is_always_read(data):
+    text = REPORT.replace("library", "libra\u200bry")
+    assert data.detector.first(data.part(text), data.features) is None
+    assert data.score(text) >= LOWEST_READ
+
+
+def test_what_users_type_needs_no_second_tier(user):
+    for text in (ORDER, "What is the capital of France?", "What is the capi\u200btal of France?"):
+        assert user.detector.first(user.part(text), user.features).values == (user.score(text),)
 
 
 def test_an_order_beyond_the_first_windows_is_found(data):
