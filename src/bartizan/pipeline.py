@@ -46,6 +46,9 @@ MAX_FINDINGS = 32
 INLINE_CHARS = 65_536
 """Longer texts take even the cheap detectors milliseconds: they go where the learned ones run."""
 
+FIRST_CHARS = 4_096
+"""Longer texts take even a learned detector's first tier too long for the event loop."""
+
 PARTS_COUNTED = 16
 """Text parts beyond these no longer weigh against a finding: what has many parts is made by the
 client, who could otherwise hide an attack among hundreds of small ones."""
@@ -151,13 +154,10 @@ class Pipeline:
                 if part.kind is PartKind.ROWS and (lack := lacking(slot.spec, part.rows)):
                     pending.lack(slot, part, lack)
                     continue
-                if slot.spec.learned or len(part.text) > inline_chars:
-                    if not (
-                        slot.cascade and len(part.text) <= inline_chars and self._first(pending, slot, part)
-                    ):
-                        pending.deferred.append((slot, part))
-                    continue
-                cheap.append((slot, part))
+                if not slot.spec.learned and len(part.text) <= inline_chars:
+                    cheap.append((slot, part))
+                elif not self._first(pending, slot, part):
+                    pending.deferred.append((slot, part))
         self._run(pending, cheap)
         return pending
 
@@ -233,6 +233,8 @@ class Pipeline:
 
     def _first(self, pending: Pending, slot: Slot, part: Part) -> bool:
         """Whether the cheap first tier of a learned detector could answer; what it said is noted."""
+        if not slot.cascade or len(part.text) > FIRST_CHARS:
+            return False
         began = self._clock_ns()
         try:
             found = cast("Cascade", slot.detector).first(part, pending.features)

@@ -7,7 +7,7 @@ from bartizan.calibration.build import build_table
 from bartizan.calibration.table import Table
 from bartizan.features.digest import digest_text
 from bartizan.features.memory import Memory
-from bartizan.pipeline import INLINE_CHARS, Pipeline, opaque_parts
+from bartizan.pipeline import FIRST_CHARS, INLINE_CHARS, Pipeline, opaque_parts
 from bartizan.policy.decide import Policy
 from bartizan.ports import Unavailable
 from bartizan.types import (
@@ -313,3 +313,9 @@ def test_a_first_tier_without_calibration_leaves_the_fault_to_the_second():
     judging = Pipeline([detector], Policy(), Table("none", 0.0, {}), rate=0.1)
     verdict = judging.judge(request(text("calm")))
     assert [f.reason for f in verdict.faults] == [FaultReason.UNCALIBRATED]
+
+
+def test_a_long_text_does_not_meet_the_first_tier_on_the_event_loop():
+    detector = Tiered()
+    assert len(pipeline(detector).start(request(text("a" * (FIRST_CHARS + 1)))).deferred) == 1
+    assert detector.asked == 0

@@ -86,7 +86,8 @@ def read(texts: Sequence[str], reader: Reader, encoder: Encoder, *, trusting: bo
         trusting: Whether the linear model may clear the first text; what was in disguise is read.
 
     Guarantees:
-        At most ``MAX_WINDOWS`` windows are read by the encoder; otherwise linear in the texts.
+        At most ``MAX_WINDOWS`` windows are read by the encoder; otherwise linear in the texts. A
+        window beyond those counts with its linear score: decoys can't push an order out of sight.
     """
     best: Reading | None = None
     wanted: list[tuple[float, int, Window]] = []
@@ -100,8 +101,11 @@ def read(texts: Sequence[str], reader: Reader, encoder: Encoder, *, trusting: bo
         for start, end in _stretches(kept, len(text)):
             wanted += ((_linear(kept, w), index, w) for w in encoder.windows(text[start:end], start))
     wanted.sort(key=lambda w: -w[0])
-    for linear, index, window in wanted[:MAX_WINDOWS]:
-        score = max(LOWEST_READ, encoder.logits(window)[reader.head] + reader.weight * linear)
+    for rank, (linear, index, window) in enumerate(wanted):
+        score = linear
+        if rank < MAX_WINDOWS:
+            score = encoder.logits(window)[reader.head] + reader.weight * linear
+        score = max(LOWEST_READ, score)
         best = _stronger(best, Reading(score, index, window.start, window.end))
     return best if best is not None else Reading(CLEARED + NOTHING_SAID, 0, 0, 0)
 

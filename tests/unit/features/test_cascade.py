@@ -88,6 +88,15 @@ def test_the_encoder_reads_a_bounded_number_of_windows(head):
     assert len(encoder.read) == MAX_WINDOWS
 
 
+def test_what_the_encoder_had_no_room_for_counts_with_its_linear_score(head):
+    encoder = Counting()
+    text = " ".join(f"word{i}" for i in range(6_000))
+    found = read((text,), reader(head), encoder, trusting=True)
+    unread = [w for w in scanned(text, head) if all(w.end <= a or b <= w.start for a, b in encoder.read)]
+    assert unread
+    assert found.score >= max(w.score for w in unread)
+
+
 def test_nothing_to_read(head):
     assert read(("",), reader(head), Counting(), trusting=True).score < LOWEST_READ
 
